@@ -1,0 +1,48 @@
+# Everything a fresh machine needs: Python 3.11+, make, git. `make demo` and `make test` set themselves up.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+
+.PHONY: setup demo test lint types imports check bench coverage clean
+
+# uv (pinned) installs exactly what uv.lock says; the stamp makes a second call free.
+$(VENV)/.installed: pyproject.toml uv.lock
+	$(PYTHON) -c 'import sys; sys.exit("kbsync needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) sync --active --frozen --all-extras --quiet
+	touch $@
+
+setup: $(VENV)/.installed
+
+demo: setup
+	$(BIN)/kbsync demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+coverage: setup
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -q
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python scripts/check_coverage.py
+
+check: lint types imports coverage
+
+bench: setup
+	$(BIN)/python scripts/bench.py
+
+clean:
+	rm -rf $(VENV) .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache dist

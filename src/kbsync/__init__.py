@@ -1,0 +1,1 @@
+"""kbsync keeps a knowledge base true to the incidents behind it."""

@@ -1,0 +1,344 @@
+"""The nouns of kbsync as frozen values: pure data, no effects. Imports nothing of ours.
+
+Times named `_at` are aware UTC datetimes; durations carry their unit in the name.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+Clock = Callable[[], datetime]
+Attributes = Mapping[str, object]
+"""One raw incident item: the values of a DynamoDB item as Python types (str, bool, None, Decimal or int,
+bytes, list, dict, set). Nothing is promised about them: they are what somebody wrote."""
+
+SYNC_STATUS = "kb_sync_status"
+"""The one attribute that kbsync writes on the customer's incident item."""
+
+
+class State(StrEnum):
+    """Where one incident stands between its table and the knowledge base (DESIGN.md, section 3)."""
+
+    PENDING = "pending"
+    PUBLISHED = "published"
+    INDEXED = "indexed"
+    WITHDRAWING = "withdrawing"
+    WITHDRAWN = "withdrawn"
+    QUARANTINED = "quarantined"
+    EXCLUDED = "excluded"
+
+
+class Stage(StrEnum):
+    """The two queues of the ledger; an entry is in one of them or in none."""
+
+    PUBLISH = "publish"
+    CONFIRM = "confirm"
+
+
+class WithdrawReason(StrEnum):
+    """Why an incident wants no document."""
+
+    NOT_CLOSED = "not_closed"
+    DELETED = "deleted"
+    EXCLUDED = "excluded"
+    CONFIDENTIAL = "confidential"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredIncident:
+    """One item of the incidents table as it was read; `token` is the store's proof of what was read."""
+
+    incident_id: str
+    attributes: Attributes
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """The five original members of `kb_sync_status`; `None` members are left out when written.
+
+    Source: ORIGINAL_DESIGN.md, "Añadir Campo de Sincronización".
+    """
+
+    synced: bool
+    sync_attempts: int = 0
+    synced_at: datetime | None = None
+    last_sync_attempt: datetime | None = None
+    last_sync_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a closed, eligible incident wants in the document store: a body and its sidecar, byte for byte."""
+
+    key: str
+    body: bytes
+    sidecar: bytes
+    fingerprint: str
+    body_hash: str
+    sidecar_hash: str
+    title: str
+    notes: tuple[str, ...] = ()
+    redactions: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def sidecar_key(self) -> str:
+        """Key of the metadata sidecar (AWS_FACTS.md, section 2)."""
+        return sidecar_key(self.key)
+
+
+def sidecar_key(document_key: str) -> str:
+    """Return the sidecar's key: the document's key plus `.metadata.json`."""
+    return f"{document_key}.metadata.json"
+
+
+@dataclass(frozen=True, slots=True)
+class NoDocument:
+    """An incident that wants no document, with the reason a person sees."""
+
+    reason: WithdrawReason
+    detail: str = ""
+
+
+Desired = Document | NoDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of state: when, by which run, to which state, and why."""
+
+    at: datetime
+    run_id: str
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncRecord:
+    """One incident's row in the ledger; what each attribute means stands in ARCHITECTURE.md, "The ledger"."""
+
+    incident_id: str
+    state: State = State.PENDING
+    target: State = State.WITHDRAWN
+    reason: str = ""
+    source_version: str = ""
+    document_key: str = ""
+    fingerprint: str = ""
+    body_hash: str = ""
+    sidecar_hash: str = ""
+    body_etag: str = ""
+    sidecar_etag: str = ""
+    rendered_by: str = ""
+    published_at: datetime | None = None
+    indexed_at: datetime | None = None
+    ingestion_job_id: str = ""
+    attempts: int = 0
+    queue: str = ""
+    due: str = ""
+    pending_since: datetime | None = None
+    searchable_seconds: float | None = None
+    incident_exists: bool = True
+    expires_at: datetime | None = None
+    generation: int = 0
+    redactions: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntry:
+    """One due entry of the ledger's sparse index."""
+
+    incident_id: str
+    queue: str
+    due: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A wish that the publisher look at one incident; `create` is false where a record must exist already."""
+
+    incident_id: str
+    at: datetime
+    create: bool = True
+    reset: bool = False
+    """Give the incident its attempts back, and release it from quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """A record to write: its queue attributes count only while `read_due` still stands in the ledger."""
+
+    record: SyncRecord
+    read_due: str
+
+
+class SaveOutcome(StrEnum):
+    """What became of one `Save`."""
+
+    SAVED = "saved"
+    MARKED_MEANWHILE = "marked_meanwhile"
+    """Everything but the queue attributes was written: a newer mark stands and will be worked on."""
+    FENCED = "fenced"
+    """Nothing was written: a newer generation of the publisher lease owns the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The time-limited sole right to publish; `generation` rises with each holder and goes into each write."""
+
+    name: str
+    owner: str
+    generation: int
+    expires_at: datetime
+    forced: bool = False
+    """Taken over from a holder that may still be alive: its late writes must be reckoned with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutReply:
+    """What the document store said of one put; a job must start after `published_at` to be sure to see it."""
+
+    etag: str
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectHead:
+    """One stored object without its bytes; `fingerprint` is ours from the user metadata, or empty."""
+
+    key: str
+    etag: str
+    size_bytes: int
+    modified_at: datetime
+    fingerprint: str = ""
+
+
+class JobStatus(StrEnum):
+    """Bedrock's ingestion job states, kept as they are (botocore 1.44.8, IngestionJobStatus)."""
+
+    STARTING = "STARTING"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+    STOPPING = "STOPPING"
+    STOPPED = "STOPPED"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job can no longer change."""
+        return self in (JobStatus.COMPLETE, JobStatus.FAILED, JobStatus.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatistics:
+    """Bedrock's counts of one job; they prove nothing and may be missing as a whole."""
+
+    scanned: int = 0
+    metadata_scanned: int = 0
+    new_indexed: int = 0
+    modified_indexed: int = 0
+    metadata_modified: int = 0
+    deleted: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IngestionJob:
+    """One ingestion job; `statistics` of `None` means unknown, not zero."""
+
+    job_id: str
+    status: JobStatus
+    started_at: datetime
+    updated_at: datetime
+    description: str = ""
+    statistics: JobStatistics | None = None
+    failure_reasons: tuple[str, ...] = ()
+
+
+class DocumentStatus(StrEnum):
+    """Bedrock's states of one document, kept as they are (botocore 1.44.8, DocumentStatus)."""
+
+    INDEXED = "INDEXED"
+    PARTIALLY_INDEXED = "PARTIALLY_INDEXED"
+    PENDING = "PENDING"
+    FAILED = "FAILED"
+    METADATA_PARTIALLY_INDEXED = "METADATA_PARTIALLY_INDEXED"
+    METADATA_UPDATE_FAILED = "METADATA_UPDATE_FAILED"
+    IGNORED = "IGNORED"
+    NOT_FOUND = "NOT_FOUND"
+    STARTING = "STARTING"
+    IN_PROGRESS = "IN_PROGRESS"
+    DELETING = "DELETING"
+    DELETE_IN_PROGRESS = "DELETE_IN_PROGRESS"
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the knowledge base has looked at the document and not taken it whole."""
+        return self in (
+            DocumentStatus.FAILED,
+            DocumentStatus.IGNORED,
+            DocumentStatus.PARTIALLY_INDEXED,
+            DocumentStatus.METADATA_PARTIALLY_INDEXED,
+            DocumentStatus.METADATA_UPDATE_FAILED,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """The knowledge base's word on one document; `updated_at` is absent where it has none."""
+
+    key: str
+    status: DocumentStatus
+    updated_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One search result: where it came from, how well it fits, its text and its sidecar attributes."""
+
+    document_key: str
+    score: float
+    text: str
+    metadata: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """One failed incident of a run; the reason holds at most 500 characters and no incident text."""
+
+    incident_id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What one run did; `errors` is a bounded sample, the counts are whole."""
+
+    run_id: str
+    trigger: str = "cli"
+    status: str = "running"
+    started_at: datetime
+    ended_at: datetime | None = None
+    found: int = 0
+    published: int = 0
+    metadata_only: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+    indexed: int = 0
+    failed: int = 0
+    quarantined: int = 0
+    excluded: int = 0
+    pending: int = 0
+    objects_written: int = 0
+    objects_deleted: int = 0
+    job_id: str = ""
+    page: tuple[str, ...] = ()
+    """The incidents in hand: what a killed run was working on when it died."""
+    errors: tuple[RunError, ...] = ()
+    messages: tuple[str, ...] = ()
+    dry_run: bool = False
+    duration_seconds: float = 0.0

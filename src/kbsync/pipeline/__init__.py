@@ -1,0 +1,1 @@
+"""Decisions and the order of effects: knows ports, never a technology."""

@@ -1,0 +1,1 @@
+"""One incident to one document: pure, deterministic, fail closed."""

@@ -1,0 +1,293 @@
+"""The five ports, and the Engine that holds one of each. Their comments are the contract.
+
+Each port has a local and an AWS adapter; one contract suite (tests/contract) runs over both. Adapters only
+translate: they hold no policy, retry nothing that is conditional, and raise the errors of errors.py.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from kbsync.model import (
+    Attributes,
+    Clock,
+    Desired,
+    DocumentInfo,
+    Hit,
+    IngestionJob,
+    Lease,
+    Mark,
+    ObjectHead,
+    PutReply,
+    QueueEntry,
+    RunReport,
+    Save,
+    SaveOutcome,
+    State,
+    StoredIncident,
+    SyncRecord,
+    SyncStatus,
+)
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a listing; an empty `cursor` means that this was the last one, an empty page does not."""
+
+    items: tuple[T, ...]
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentChange:
+    """A write of our own API: `attributes` replace the whole item, `None` deletes it.
+
+    `token` is what was read; the write holds only while the item is still that (empty: it must not exist).
+    """
+
+    incident_id: str
+    attributes: Attributes | None
+    token: str
+    mark: Mark
+
+
+class IncidentStore(Protocol):
+    """The customer's incidents table. Only `kb_sync_status` is ours to write on it."""
+
+    def read(self, incident_ids: Sequence[str]) -> dict[str, StoredIncident]:
+        """Return the items with these ids, strongly consistent; ids without an item are left out."""
+        ...
+
+    def list_by_status(self, status: str, *, cursor: str, limit: int) -> Page[StoredIncident]:
+        """Return one page of the status index, in a stable order; it may lag behind `read`.
+
+        `limit` counts items read. The items may lack attributes that the index does not project.
+        """
+        ...
+
+    def scan(self, *, cursor: str, limit: int) -> Page[StoredIncident]:
+        """Return one page of the base table, each item once, in a stable order."""
+        ...
+
+    def count_by_status(self) -> dict[str, int]:
+        """Return how many incidents the table holds by the text of their status (reads all of it on AWS)."""
+        ...
+
+    def write_sync_status(self, read: StoredIncident, status: SyncStatus) -> bool:
+        """Replace the whole `kb_sync_status` map where the item still is what was read.
+
+        Returns False where it has changed or is gone: nothing was written, no item was created.
+        Repeating it with the item read anew is harmless.
+        """
+        ...
+
+    def change(self, changes: Sequence[IncidentChange]) -> list[bool]:
+        """Write incidents and their ledger marks, each pair in one transaction.
+
+        False for a change whose token no longer holds: neither item nor mark was written.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """What we did and still owe: sync records, the queue, the publisher lease, runs and small values."""
+
+    def acquire_lease(self, name: str, owner: str, *, now: datetime, seconds: float, grace_seconds: float) -> Lease:
+        """Take the lease if it is free, released, or `grace_seconds` past its expiry; raise BusyError otherwise.
+
+        The generation of each new holder is one higher than the last. A holder whose process is proven dead is
+        replaced at once (local only).
+        """
+        ...
+
+    def renew_lease(self, lease: Lease, *, now: datetime, seconds: float) -> Lease:
+        """Extend a lease that is still ours; raise LeaseLostError where another holder has it."""
+        ...
+
+    def release_lease(self, lease: Lease) -> None:
+        """Free the lease if it is still ours; otherwise nothing happens."""
+        ...
+
+    def records(self, incident_ids: Sequence[str]) -> dict[str, SyncRecord]:
+        """Return the records with these ids, strongly consistent; ids without one are left out."""
+        ...
+
+    def mark(self, marks: Sequence[Mark]) -> None:
+        """Put each incident into the publish queue with a due of its own; repeat as often as you like.
+
+        State and content attributes stay (a new record is `pending`). A mark also moves an entry out of the
+        confirm queue: the publisher puts it back.
+        """
+        ...
+
+    def save(self, saves: Sequence[Save]) -> list[SaveOutcome]:
+        """Write records, each on its own condition (see SaveOutcome); returns one outcome each, in order."""
+        ...
+
+    def drop(self, saves: Sequence[Save]) -> list[SaveOutcome]:
+        """Forget the records whose due is still the one read (of which nothing is published)."""
+        ...
+
+    def due(self, queue: str, *, until: str, after: str, limit: int) -> list[QueueEntry]:
+        """Return the oldest entries with `after < due <= until`, ordered by due; one query, whatever the history.
+
+        The index may lag: read the record before acting on an entry.
+        """
+        ...
+
+    def list_records(self, *, state: State | None, cursor: str, limit: int) -> Page[SyncRecord]:
+        """Return one page of all records, or of those in one state, in a stable order."""
+        ...
+
+    def count_records(self) -> tuple[dict[State, int], int]:
+        """Return the number of records of incidents that exist, by state, and the number of tombstones."""
+        ...
+
+    def oldest_pending(self) -> datetime | None:
+        """Return the earliest `pending_since` of all entries in the publish or confirm queue."""
+        ...
+
+    def read_value(self, name: str) -> str:
+        """Return a small named value, or an empty string where there is none."""
+        ...
+
+    def write_value(self, name: str, value: str, *, expected: str | None = None) -> bool:
+        """Store a small named value (empty: remove it); False where `expected` is given and does not stand."""
+        ...
+
+    def save_run(self, run: RunReport) -> None:
+        """Store a run record, replacing the one with the same run id."""
+        ...
+
+    def runs(self, *, limit: int) -> list[RunReport]:
+        """Return the newest run records, newest first."""
+        ...
+
+
+class DocumentStore(Protocol):
+    """Documents and sidecars by key. Conditions are ETags; an empty ETag means: the object must not exist."""
+
+    late_effects: bool
+    """Whether a call that we gave up on can still take effect later (true for any network)."""
+
+    def put(self, key: str, content: bytes, *, fingerprint: str, incident_id: str, if_etag: str) -> PutReply:
+        """Store one object where the condition holds; raise WriteConflictError where it does not.
+
+        UnavailableError may mean that it was stored: `head` tells (our fingerprint is in its user metadata).
+        """
+        ...
+
+    def delete(self, key: str, *, if_etag: str) -> datetime | None:
+        """Delete the object that has this ETag; returns the store's time, None where it was already absent."""
+        ...
+
+    def head(self, key: str) -> ObjectHead | None:
+        """Return what is stored under a key, strongly consistent, or None."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Return an object's bytes; raise KeyError where there is none."""
+        ...
+
+    def list(self, *, cursor: str, limit: int) -> Page[ObjectHead]:
+        """Return one page of all objects under the prefix, by key."""
+        ...
+
+
+class KnowledgeBase(Protocol):
+    """Asynchronous, partial, eventually truthful: like Bedrock's, also where it is embedded."""
+
+    poll_seconds: float
+    """How long to wait between two looks at a job."""
+
+    def start_job(self, *, description: str, client_token: str) -> IngestionJob:
+        """Start an ingestion job over all documents; raise JobAlreadyRunningError where one runs.
+
+        A client token used before starts nothing and returns the earlier job.
+        """
+        ...
+
+    def job(self, job_id: str) -> IngestionJob:
+        """Return a job as it stands; raise KeyError for an id that was never given."""
+        ...
+
+    def jobs(self, *, limit: int) -> list[IngestionJob]:
+        """Return the newest jobs, newest first, without failure reasons."""
+        ...
+
+    def documents(self, keys: Sequence[str]) -> dict[str, DocumentInfo]:
+        """Return one entry for each key asked, NOT_FOUND included; a key may be missing from the answer."""
+        ...
+
+    def list_documents(self, *, cursor: str, limit: int) -> Page[DocumentInfo]:
+        """Return one page of all documents that the knowledge base knows."""
+        ...
+
+    def retrieve(self, query: str, *, limit: int, filter: Mapping[str, object] | None = None) -> list[Hit]:  # noqa: A002 - Bedrock's word
+        """Return the best hits, best first; the filter speaks Bedrock's RetrievalFilter vocabulary.
+
+        An empty query with a filter returns documents that match the filter.
+        """
+        ...
+
+
+class Alerts(Protocol):
+    """Where people hear of trouble."""
+
+    def send(self, subject: str, body: str) -> None:
+        """Deliver one message; the subject is ASCII, one line, at most 99 characters (checked by the caller)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers and names that the pipeline decides by; settings.py builds it and says what each means."""
+
+    closed_statuses: tuple[str, ...] = ("CLOSED",)
+    other_statuses: tuple[str, ...] = ()
+    page_size: int = 50
+    max_attempts: int = 3
+    backoff_seconds: float = 0.0
+    lease_seconds: float = 120.0
+    lease_grace_seconds: float = 60.0
+    call_timeout_seconds: float = 20.0
+    shards: int = 1
+    discovery: str = "auto"
+    ingestion: str = "job"
+    wait_seconds: float | None = None
+
+
+class Transform(Protocol):
+    """The pure decision what one incident wants; see pipeline/transform."""
+
+    @property
+    def rendered_by(self) -> str:
+        """Template, rules and schema versions and eligibility settings, as one short text."""
+        ...
+
+    def desired(self, stored: StoredIncident) -> Desired:
+        """Return the document or the reason for none; raise IncidentRejectedError where it cannot be told."""
+        ...
+
+    def source_version(self, attributes: Attributes) -> str:
+        """Return the hash of every attribute the document is rendered from, plus status and updated_at."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One of each port, the pure transform, and the clock: all that the pipeline may touch."""
+
+    incidents: IncidentStore
+    ledger: Ledger
+    documents: DocumentStore
+    knowledge_base: KnowledgeBase
+    alerts: Alerts
+    transform: Transform
+    policy: Policy
+    now: Clock
+    sleep: Callable[[float], None]
