@@ -13,6 +13,7 @@ KbSyncError
     ThrottledError           asked to slow down
     UnavailableError         no answer, or a lost one: the effect may have happened
     JobAlreadyRunningError   one ingestion job at a time: wait, then start ours
+    OutageError              several refusals in a row: end this run early, nobody is to blame
   WriteConflictError       a conditional write did not hold; look again, then decide
   IncidentRejectedError    counts one attempt of this incident; the rest go on
     UnreadableIncidentError  the record cannot be read
@@ -74,6 +75,10 @@ class UnavailableError(RetriableError):
 
 class JobAlreadyRunningError(RetriableError):
     """The knowledge base runs one ingestion job at a time and is busy with another."""
+
+
+class OutageError(RetriableError):
+    """A service refused several documents in a row; what was not reached stays in the queue."""
 
 
 class WriteConflictError(KbSyncError):

@@ -135,6 +135,8 @@ class SyncRecord:
     indexed_at: datetime | None = None
     ingestion_job_id: str = ""
     attempts: int = 0
+    refused: bool = False
+    """The last failure was the knowledge base's refusal of what is published."""
     queue: str = ""
     due: str = ""
     pending_since: datetime | None = None
@@ -187,7 +189,7 @@ class SaveOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The time-limited sole right to publish; `generation` rises with each holder and goes into each write."""
+    """The time-limited sole right to publish; `generation` rises with each holder and goes into writes."""
 
     name: str
     owner: str
@@ -338,6 +340,8 @@ class RunReport:
     job_id: str = ""
     page: tuple[str, ...] = ()
     """The incidents in hand: what a killed run was working on when it died."""
+    isolated: bool = False
+    """The page is one suspect of an earlier crash: dying again is this incident's own fault."""
     errors: tuple[RunError, ...] = ()
     messages: tuple[str, ...] = ()
     dry_run: bool = False

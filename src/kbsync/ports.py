@@ -30,7 +30,6 @@ from kbsync.model import (
     SyncStatus,
 )
 
-
 T = TypeVar("T")
 
 
@@ -96,7 +95,9 @@ class IncidentStore(Protocol):
 class Ledger(Protocol):
     """What we did and still owe: sync records, the queue, the publisher lease, runs and small values."""
 
-    def acquire_lease(self, name: str, owner: str, *, now: datetime, seconds: float, grace_seconds: float) -> Lease:
+    def acquire_lease(
+        self, name: str, owner: str, *, now: datetime, seconds: float, grace_seconds: float
+    ) -> Lease:
         """Take the lease if it is free, released, or `grace_seconds` past its expiry; raise BusyError otherwise.
 
         The generation of each new holder is one higher than the last. A holder whose process is proven dead is
@@ -186,7 +187,10 @@ class DocumentStore(Protocol):
         ...
 
     def head(self, key: str) -> ObjectHead | None:
-        """Return what is stored under a key, strongly consistent, or None."""
+        """Return what is stored under a key, strongly consistent, or None.
+
+        `modified_at` carries the same clock allowance as `PutReply.published_at`.
+        """
         ...
 
     def get(self, key: str) -> bytes:
@@ -271,6 +275,10 @@ class Transform(Protocol):
 
     def desired(self, stored: StoredIncident) -> Desired:
         """Return the document or the reason for none; raise IncidentRejectedError where it cannot be told."""
+        ...
+
+    def document_key(self, incident_id: str) -> str:
+        """Return the stable key of an incident's document, derived from its id alone."""
         ...
 
     def source_version(self, attributes: Attributes) -> str:

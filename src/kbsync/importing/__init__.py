@@ -1,0 +1,1 @@
+"""Files of incidents: read line by line into raw attributes, and written again."""

@@ -1,0 +1,35 @@
+"""Alerts of local mode: one JSON line each in a file, and a warning in the log. Imports errors and the standard library."""
+
+import json
+import logging
+import re
+from pathlib import Path
+
+from kbsync.local.os_errors import translated_os_errors
+
+_LOGGER = logging.getLogger("kbsync.alerts")
+_SUBJECT = re.compile(r"[ -~]{1,99}")
+"""Source: Amazon SNS API Reference, "Publish": ASCII, no line breaks or control characters, under 100 characters."""
+
+
+class LocalAlerts:
+    """Alerts as lines of a file that people and tests can read; the body stays out of the log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def send(self, subject: str, body: str) -> None:
+        """Append the message to the file and log its subject; each repeat is one more message.
+
+        Raises:
+            ValueError: the subject is not one line of 1 to 99 printable ASCII characters; nothing was sent.
+            AccessDeniedError, UnavailableError: the file could not be written; nothing was logged.
+        """
+        if not _SUBJECT.fullmatch(subject):
+            raise ValueError("an alert's subject is one line of 1 to 99 printable ASCII characters")
+        line = json.dumps({"subject": subject, "body": body}) + "\n"
+        with translated_os_errors("the alerts file"):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="ascii") as file:
+                file.write(line)
+        _LOGGER.warning("alert: %s", subject)

@@ -1,0 +1,66 @@
+"""Alerts on transitions: once when something starts, once when it is over. Knows the Alerts and Ledger ports.
+
+Invariant: an alert that cannot be delivered never fails or repeats the sync; it shows in the report instead.
+"""
+
+import json
+import re
+
+from kbsync.errors import KbSyncError
+from kbsync.model import RunReport
+from kbsync.pipeline.run import Run
+
+MAX_SUBJECT_CHARACTERS = 99
+MAX_IDS_NAMED = 5
+
+
+def subject_line(text: str) -> str:
+    """Return the text as an SNS subject: printable ASCII, one line, under 100 characters.
+
+    Source: SNS Publish, "Subject"; CASES.md O-58.
+    """
+    ascii_text = re.sub(r"[^\x20-\x7e]+", " ", text).strip()
+    return ascii_text[:MAX_SUBJECT_CHARACTERS] or "kbsync"
+
+
+def alert_on_transitions(run: Run) -> None:
+    """Send at most one alert for each condition that began, and one notice for each that ended."""
+    report = run.report
+    trouble = report.status != "ok"
+    _track(run, "run", active=trouble, subject=f"kbsync: the run is {report.status}", body=_body(report))
+    if run.quarantined:
+        named = ", ".join(run.quarantined[:MAX_IDS_NAMED])
+        count = len(run.quarantined)
+        _send(
+            run,
+            f"kbsync: {count} incident(s) quarantined",
+            f"Run {report.run_id} set {count} incident(s) aside after their last attempt: {named}.\n"
+            "See `kbsync quarantine`, then `kbsync retry ID`.",
+        )
+
+
+def _body(report: RunReport) -> str:
+    lines = [f"Run {report.run_id}: {report.status}, {report.failed} failed, {report.pending} waiting."]
+    lines += report.messages
+    lines += [f"{error.incident_id}: {error.error}" for error in report.errors]
+    return "\n".join(lines)
+
+
+def _track(run: Run, name: str, *, active: bool, subject: str, body: str) -> None:
+    """Send where the condition differs from the one remembered in the ledger."""
+    ledger, key = run.engine.ledger, f"alert:{name}"
+    remembered = ledger.read_value(key)
+    if active == bool(remembered):
+        return
+    ledger.write_value(key, json.dumps({"run_id": run.run_id}) if active else "")
+    if active:
+        _send(run, subject, body)
+    else:
+        _send(run, "kbsync: recovered", f"Run {run.run_id} ended well again.")
+
+
+def _send(run: Run, subject: str, body: str) -> None:
+    try:
+        run.engine.alerts.send(subject_line(subject), body)
+    except (KbSyncError, OSError) as error:
+        run.say(f"an alert could not be delivered: {type(error).__name__}")

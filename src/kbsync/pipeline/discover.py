@@ -1,0 +1,124 @@
+"""Discover: find who is due and mark it in the ledger's queue. Knows the IncidentStore and Ledger ports.
+
+    rules changed   every record rendered by another version is marked once (checkpointed)
+    DISCOVERY       queue: nothing to do, writers mark. index: page the status index to its end.
+                    auto: the queue alone once marking is on and one full pass begun after that has finished.
+
+Invariant: discovery only marks. What is marked stays due until the publisher has looked at it.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+
+from kbsync.model import SYNC_STATUS, Mark, State, StoredIncident, SyncRecord
+from kbsync.pipeline.run import Run
+from kbsync.ports import Engine, Page
+
+RENDERED_BY = "rendered_by"
+MARKING = "marking"
+
+_AT_REST = frozenset({State.WITHDRAWN, State.EXCLUDED})
+
+
+def turn_marking_on(engine: Engine, *, table_is_empty: bool) -> None:
+    """Note that every writer marks from now on; an empty table needs no full pass. A repeat changes nothing."""
+    if not engine.ledger.read_value(MARKING):
+        state = {"on": True, "passed": table_is_empty, "cursor": ""}
+        engine.ledger.write_value(MARKING, json.dumps(state), expected="")
+
+
+def discover_changes(run: Run) -> None:
+    """Mark everything that is due and that no writer has marked."""
+    queue_outdated(run)
+    policy = run.engine.policy
+    if policy.discovery == "queue":
+        return
+    marking = json.loads(run.engine.ledger.read_value(MARKING) or "{}")
+    if policy.discovery == "auto" and marking.get("on"):
+        if not marking["passed"]:
+            _full_pass(run, marking)
+        return
+    for status in policy.closed_statuses:
+        _page_status(run, status, lambda page: _unsynced(run, page))
+    for status in policy.other_statuses:
+        _page_status(run, status, lambda page: _held(run, page))
+
+
+def queue_outdated(run: Run) -> None:
+    """Mark every record that other rules or another template rendered: one pass, resumed after a kill."""
+    ledger, current = run.engine.ledger, run.engine.transform.rendered_by
+    stored = json.loads(ledger.read_value(RENDERED_BY) or "{}")
+    if stored.get("rendered_by") != current:
+        stored = {"rendered_by": current, "cursor": "", "done": False}
+    while not stored["done"] and not run.out_of_time:
+        page = ledger.list_records(state=None, cursor=stored["cursor"], limit=run.engine.policy.page_size)
+        _mark(run, (record.incident_id for record in page.items if _is_outdated(record, current)))
+        stored = {"rendered_by": current, "cursor": page.cursor, "done": not page.cursor}
+        ledger.write_value(RENDERED_BY, json.dumps(stored))
+
+
+def _is_outdated(record: SyncRecord, current: str) -> bool:
+    waits = bool(record.queue) and not record.rendered_by
+    return record.rendered_by != current and not waits and record.state is not State.WITHDRAWN
+
+
+def _mark(run: Run, incident_ids: Iterable[str]) -> None:
+    now = run.report.started_at
+    marks = [Mark(incident_id, now) for incident_id in incident_ids]
+    if marks:
+        run.engine.ledger.mark(marks)
+
+
+def _full_pass(run: Run, marking: dict[str, object]) -> None:
+    """Look at the whole base table once, so that nothing written before marking was on is missed."""
+    cursor = str(marking["cursor"])
+    while not run.out_of_time:
+        page = run.engine.incidents.scan(cursor=cursor, limit=run.engine.policy.page_size)
+        closed = [each for each in page.items if _is_closed(run, each)]
+        _mark(run, _unsynced(run, closed))
+        _mark(run, _held(run, [each for each in page.items if each not in closed]))
+        cursor = page.cursor
+        state = {"on": True, "passed": not cursor, "cursor": cursor}
+        run.engine.ledger.write_value(MARKING, json.dumps(state))
+        if not cursor:
+            return
+
+
+def _is_closed(run: Run, stored: StoredIncident) -> bool:
+    return stored.attributes.get("status") in run.engine.policy.closed_statuses
+
+
+def _page_status(run: Run, status: str, due: Callable[[tuple[StoredIncident, ...]], Iterable[str]]) -> None:
+    """Page one status of the index to its end; a run that stops early goes on from its cursor next time."""
+    ledger, name = run.engine.ledger, f"index_cursor:{status}"
+    cursor = ledger.read_value(name)
+    while not run.out_of_time:
+        page: Page[StoredIncident] = run.engine.incidents.list_by_status(
+            status, cursor=cursor, limit=run.engine.policy.page_size
+        )
+        _mark(run, due(page.items))
+        cursor = page.cursor
+        if not cursor:
+            break
+        ledger.write_value(name, cursor)
+    ledger.write_value(name, cursor)
+
+
+def _unsynced(run: Run, items: Iterable[StoredIncident]) -> list[str]:
+    """Return the closed incidents that no record holds, or that do not say `synced: true`."""
+    items = list(items)
+    records = run.engine.ledger.records([each.incident_id for each in items])
+    due = []
+    for each in items:
+        record = records.get(each.incident_id)
+        status = each.attributes.get(SYNC_STATUS)
+        synced = isinstance(status, dict) and status.get("synced") is True
+        if record is None or (not record.queue and not synced and record.state is not State.EXCLUDED):
+            due.append(each.incident_id)
+    return due
+
+
+def _held(run: Run, items: Iterable[StoredIncident]) -> list[str]:
+    """Return the incidents that are not closed although we hold a document, or a wish for one, of them."""
+    records = run.engine.ledger.records([each.incident_id for each in items])
+    return [r.incident_id for r in records.values() if not r.queue and r.state not in _AT_REST]

@@ -1,0 +1,99 @@
+"""Finish: what is proven becomes `synced: true` and indexed, or withdrawn. The last effects of confirm.py.
+
+Invariant: the incident is read again first; a changed one goes back to the publisher instead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from kbsync.model import (
+    Stage,
+    State,
+    StoredIncident,
+    SyncRecord,
+    SyncStatus,
+    sidecar_key,
+)
+from kbsync.pipeline.mark import moved, queued, save_records, settled, tombstone
+from kbsync.pipeline.plan import says_synced
+from kbsync.pipeline.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One entry that the knowledge base has proven: searchable, or gone."""
+
+    record: SyncRecord
+    searchable: bool
+
+
+def finish_page(run: Run, finished: Sequence[Finished], job_id: str) -> int:
+    """Say what is proven on the incidents, then in the ledger; returns how many are done."""
+    if not finished:
+        return 0
+    incidents = run.engine.incidents.read([each.record.incident_id for each in finished])
+    changes, done = [], 0
+    for each in finished:
+        stored = incidents.get(each.record.incident_id)
+        record = _finish(run, each, stored, job_id)
+        if record is None:
+            continue
+        changes.append((record, each.record.due))
+        done += 1
+    save_records(run, changes)
+    return done
+
+
+def _finish(run: Run, each: Finished, stored: StoredIncident | None, job_id: str) -> SyncRecord | None:
+    """Return the record as it now stands, or None where it must wait a little longer."""
+    record = replace(each.record, incident_exists=stored is not None)
+    version = run.engine.transform.source_version(stored.attributes) if stored is not None else ""
+    if version != record.source_version:
+        return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
+    if each.searchable:
+        return _indexed(run, record, stored, job_id)
+    return _gone(run, record)
+
+
+def _indexed(run: Run, record: SyncRecord, stored: StoredIncident | None, job_id: str) -> SyncRecord:
+    now = run.engine.now()
+    if stored is not None and not says_synced(stored):
+        status = SyncStatus(synced=True, synced_at=now, last_sync_attempt=now)
+        if not run.engine.incidents.write_sync_status(stored, status):
+            return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
+    run.count(indexed=1)
+    waited = (now - record.pending_since).total_seconds() if record.pending_since else None
+    first = record.state is not State.INDEXED
+    record = moved(record, State.INDEXED, "", run_id=run.run_id, at=now)
+    record = replace(record, indexed_at=now, ingestion_job_id=job_id, attempts=0, refused=False)
+    return settled(replace(record, searchable_seconds=waited if first else record.searchable_seconds))
+
+
+def _gone(run: Run, record: SyncRecord) -> SyncRecord | None:
+    """Make sure that nothing was put back, then close the withdrawal with what was meant to follow it."""
+    now = run.engine.now()
+    if now < removal_look_at(run, record):
+        return None
+    keys = (record.document_key, sidecar_key(record.document_key))
+    if any(run.engine.documents.head(key) is not None for key in keys):
+        return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
+    record = moved(record, record.target, record.reason, run_id=run.run_id, at=now)
+    if record.target is State.PENDING:
+        return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
+    return settled(tombstone(record, at=now))
+
+
+def removal_look_at(run: Run, record: SyncRecord) -> datetime:
+    """Return when a deleted object may be looked for: after anything that could still put it back."""
+    late = run.engine.documents.late_effects or run.lease.lease.forced
+    wait = run.engine.policy.lease_seconds if late else 0.0
+    return (record.published_at or run.engine.now()) + timedelta(seconds=wait)
+
+
+def wait_for_publisher(run: Run, record: SyncRecord, reason: str) -> None:
+    """Send a refused document back to be put again; its content counts as unknown from here on."""
+    record_ = moved(record, State.PENDING, reason, run_id=run.run_id, at=run.engine.now())
+    record_ = replace(record_, refused=True, fingerprint="")
+    record_ = queued(record_, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
+    save_records(run, [(record_, record.due)])

@@ -1,0 +1,122 @@
+"""Ingest: one coalesced ingestion job for everything published. Knows the KnowledgeBase and Ledger ports.
+
+    owed      a page was published: some job must start after it      (ledger value, survives a kill)
+    active    the job we started or joined, until it ends              (ledger value; else found by listing)
+
+Killed between the start and the note of it: the next run finds the job by listing and adopts it. A conflict
+is a wait, never a failure. Invariant: `owed` is cleared only for a job that started after what is owed.
+"""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from kbsync.errors import JobAlreadyRunningError
+from kbsync.model import IngestionJob, JobStatus
+from kbsync.pipeline.run import Run
+from kbsync.queueing import utc_text
+
+OWED = "job_owed"
+ACTIVE = "ingestion_job"
+JOBS_LOOKED_AT = 10
+MAX_JOBS_PER_RUN = 5
+RETRY_SECONDS = 1.0
+
+
+def owe_job(run: Run, published_at: datetime) -> None:
+    """Note that a job must start after this moment; a later note replaces an earlier one."""
+    owed = utc_text(published_at)
+    if owed > run.engine.ledger.read_value(OWED):
+        run.engine.ledger.write_value(OWED, owed)
+
+
+def ingest(run: Run) -> None:
+    """Start or join the job that is owed and see it through, as far as this run may wait.
+
+    A run with nothing new still starts the job that an earlier run owed.
+    """
+    if run.engine.policy.ingestion == "none":
+        run.engine.ledger.write_value(OWED, "")
+        return
+    for _ in range(MAX_JOBS_PER_RUN):
+        job = _current_job(run)
+        if job is None:
+            return
+        job = _wait_for(run, job)
+        if not job.status.is_final:
+            run.say(f"ingestion job {job.job_id} is {job.status}; the next run goes on from here")
+            return
+        run.engine.ledger.write_value(ACTIVE, "")
+        if job.status is not JobStatus.COMPLETE:
+            _note_failed_job(run, job)
+            return
+
+
+def _note_failed_job(run: Run, job: IngestionJob) -> None:
+    """A job that failed as a whole is nobody's fault: it is owed again."""
+    owe_job(run, job.started_at)
+    reasons = "; ".join(job.failure_reasons[:3])[:300]
+    run.systemic = True
+    run.say(f"ingestion job {job.job_id} ended {job.status}{': ' if reasons else ''}{reasons}")
+
+
+def _current_job(run: Run) -> IngestionJob | None:
+    """Return the job to wait for: the active one, an unfinished one found by listing, or a new one."""
+    ledger, knowledge_base = run.engine.ledger, run.engine.knowledge_base
+    active = ledger.read_value(ACTIVE)
+    if active:
+        return _joined(run, knowledge_base.job(active))
+    owed = ledger.read_value(OWED)
+    if not owed:
+        return None
+    jobs = knowledge_base.jobs(limit=JOBS_LOOKED_AT)
+    newest = jobs[0] if jobs else None
+    if newest is not None and not newest.status.is_final:
+        return _joined(run, newest)
+    if newest is not None and newest.status is JobStatus.COMPLETE and utc_text(newest.started_at) > owed:
+        return _joined(run, newest)
+    return _start(run, owed)
+
+
+def _joined(run: Run, job: IngestionJob) -> IngestionJob:
+    """Remember a job until it ends; what was owed before it started is no longer owed."""
+    run.note_job(job.job_id)
+    ledger = run.engine.ledger
+    ledger.write_value(ACTIVE, job.job_id)
+    owed = ledger.read_value(OWED)
+    if owed and utc_text(job.started_at) > owed:
+        ledger.write_value(OWED, "", expected=owed)
+    return job
+
+
+def _start(run: Run, owed: str) -> IngestionJob | None:
+    """Start our job, later than what is owed; where another was quicker, join that one."""
+    engine = run.engine
+    wait = (datetime.fromisoformat(owed) - engine.now()) / timedelta(seconds=1)
+    if wait >= 0:
+        engine.sleep(min(wait, engine.policy.call_timeout_seconds) + 0.001)
+    run.lease.ensure()
+    run.jobs_started += 1
+    token = hashlib.sha256(f"{run.run_id}:{run.jobs_started}".encode()).hexdigest()
+    try:
+        job = engine.knowledge_base.start_job(description=f"kbsync run {run.run_id}", client_token=token)
+    except JobAlreadyRunningError:
+        running = [job for job in engine.knowledge_base.jobs(limit=JOBS_LOOKED_AT) if not job.status.is_final]
+        run.say("another ingestion job is running; ours follows it")
+        return _joined(run, running[0]) if running else None
+    return _joined(run, job)
+
+
+def _wait_for(run: Run, job: IngestionJob) -> IngestionJob:
+    """Look at the job until it ends or this run must not wait any longer."""
+    engine = run.engine
+    while not job.status.is_final:
+        engine.sleep(engine.knowledge_base.poll_seconds)
+        run.lease.ensure()
+        job = engine.knowledge_base.job(job.job_id)
+        counts = job.statistics
+        if counts is not None:
+            done = counts.new_indexed + counts.modified_indexed + counts.metadata_modified + counts.failed
+            run.progress("index", done, run.report.published or None)
+        if not run.may_wait:
+            break
+    return job

@@ -1,0 +1,67 @@
+"""The publisher lease: whoever puts or deletes documents holds it. Knows the Ledger port only.
+
+Invariant: no effect starts unless the lease outlives the longest call, so a holder that was replaced has
+nothing in flight; what stalls between this check and its call meets ETag conditions and a newer generation.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from kbsync.model import Lease
+from kbsync.ports import Engine
+
+PUBLISHER = "publisher"
+
+
+class PublisherLease:
+    """A held lease that renews itself when it is asked for leave."""
+
+    def __init__(self, engine: Engine, lease: Lease) -> None:
+        self._engine = engine
+        self.lease = lease
+
+    @property
+    def generation(self) -> int:
+        """The number that goes into every record we write."""
+        return self.lease.generation
+
+    def ensure(self) -> None:
+        """Return where a call may start now; renew the lease first if too little of it is left.
+
+        Raises:
+            LeaseLostError (fatal): another run took over; nothing was written.
+        """
+        policy = self._engine.policy
+        now = self._engine.now()
+        needed = max(policy.call_timeout_seconds, policy.lease_seconds / 2)
+        if self.lease.expires_at - now <= timedelta(seconds=needed):
+            self.ensure_ours()
+
+    def ensure_ours(self) -> None:
+        """Renew the lease at once; raise LeaseLostError (fatal) where another run has it."""
+        now = self._engine.now()
+        self.lease = self._engine.ledger.renew_lease(
+            self.lease, now=now, seconds=self._engine.policy.lease_seconds
+        )
+
+
+@contextmanager
+def holding_lease(engine: Engine, owner: str) -> Iterator[PublisherLease]:
+    """Hold the publisher lease for the block and release it afterwards, whatever happens.
+
+    Raises:
+        BusyError: another run is active; nothing was written.
+    """
+    lease = engine.ledger.acquire_lease(
+        PUBLISHER,
+        owner,
+        now=engine.now(),
+        seconds=engine.policy.lease_seconds,
+        grace_seconds=engine.policy.lease_grace_seconds,
+    )
+    held = PublisherLease(engine, lease)
+    try:
+        yield held
+    finally:
+        engine.ledger.release_lease(held.lease)

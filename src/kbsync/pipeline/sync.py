@@ -1,0 +1,103 @@
+"""The main job: bring the knowledge base up to date with the incidents.
+
+    discover -> drain: read, plan, publish, mark -> ingest -> confirm -> report
+     who is      the publish queue,                  one job    searchable,
+     due?        page by page                        for all    or gone?
+
+Each step takes its work from the ledger, never from the memory of the step before: killed on any line, run
+twice or by two at once, the next run goes on from what is stored. May import the pipeline and the ports only.
+"""
+
+import secrets
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from kbsync.errors import RetriableError
+from kbsync.model import RunReport
+from kbsync.pipeline.alerting import alert_on_transitions
+from kbsync.pipeline.confirm import confirm
+from kbsync.pipeline.discover import discover_changes
+from kbsync.pipeline.drain import drain_publish_queue
+from kbsync.pipeline.failures import settle_failures
+from kbsync.pipeline.ingest import ingest
+from kbsync.pipeline.lease import holding_lease
+from kbsync.pipeline.pause import read_pause
+from kbsync.pipeline.run import Progress, Run, no_progress
+from kbsync.ports import Engine
+from kbsync.queueing import due_until
+
+
+def sync_once(
+    engine: Engine,
+    *,
+    trigger: str = "cli",
+    progress: Progress = no_progress,
+    wait: bool = True,
+    deadline: datetime | None = None,
+) -> RunReport:
+    """Bring the knowledge base up to date with the incidents; safe to repeat or kill.
+
+    Args:
+        engine: the ports, the transform and the policy.
+        trigger: who asked, for the run record.
+        progress: called with a step's name, what is done, and the total where it is known.
+        wait: see the ingestion job through, as long as the policy's `wait_seconds` and the deadline allow.
+        deadline: stop taking work at this moment (aware UTC); the next run goes on.
+
+    Raises:
+        BusyError: another run is active; nothing was written.
+        FatalError: the run cannot go on; what was done stands in the ledger.
+    """
+    started_at = engine.now()
+    report = RunReport(run_id=_new_run_id(started_at), trigger=trigger, started_at=started_at)
+    paused = read_pause(engine)
+    if paused is not None:
+        return replace(report, status="ok", ended_at=started_at, messages=(f"paused: {paused.reason}",))
+    with holding_lease(engine, report.run_id) as lease:
+        run = Run(engine, lease, report, due_until(started_at), progress, wait, deadline)
+        discover_changes(run)
+        drain_publish_queue(run)
+        settle_failures(run, succeeded=run.tried)
+        _ingest_and_confirm(run)
+        settle_failures(run, succeeded=run.report.indexed)
+        return _conclude(run)
+
+
+def _new_run_id(at: datetime) -> str:
+    """Return an id that sorts by time and is unique: it goes into job descriptions and the records' story."""
+    return f"{at:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+
+def _ingest_and_confirm(run: Run) -> None:
+    """Publishing has ended already: an unavailable knowledge base leaves confirmation to the next run."""
+    try:
+        ingest(run)
+        confirm(run)
+    except RetriableError as error:
+        run.systemic = True
+        run.say(f"the knowledge base could not be asked: {error}")
+
+
+def _conclude(run: Run) -> RunReport:
+    """Judge the run, tell people what changed, and store its record."""
+    ended_at = run.engine.now()
+    run.report = replace(
+        run.report,
+        status=_status(run),
+        ended_at=ended_at,
+        pending=run.waiting,
+        page=(),
+        isolated=False,
+        duration_seconds=round((ended_at - run.report.started_at) / timedelta(seconds=1), 3),
+    )
+    alert_on_transitions(run)
+    run.engine.ledger.save_run(run.report)
+    return run.report
+
+
+def _status(run: Run) -> str:
+    report = run.report
+    succeeded = report.published + report.metadata_only + report.unchanged + report.withdrawn + report.indexed
+    if report.failed and not succeeded:
+        return "failed"
+    return "degraded" if report.failed or run.systemic else "ok"

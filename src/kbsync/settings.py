@@ -1,0 +1,267 @@
+"""One frozen `Settings`: the only reader of the environment and of the configuration file.
+
+Flag > environment > TOML file > default; where each value came from is kept. Imports only errors.
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+)
+
+from kbsync.errors import ConfigInvalidError
+
+Rule = tuple[str, str]
+"""An incident attribute and the value that makes the rule hold, e.g. `("category", "database")`."""
+
+_VARIABLES = {
+    "backend": "KBSYNC_BACKEND",
+    "home": "KBSYNC_HOME",
+    "config": "KBSYNC_CONFIG",
+    "local_faults": "KBSYNC_LOCAL_FAULTS",
+}
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _rules(value: object) -> object:
+    parts = _split(value)
+    if not isinstance(parts, list | tuple):
+        return parts
+    rules = []
+    for part in parts:
+        if not isinstance(part, str):
+            rules.append(part)
+            continue
+        name, sign, wanted = part.partition("=")
+        if not (sign and name.strip() and wanted.strip()):
+            raise ValueError("each rule is written attribute=value")
+        rules.append((name.strip(), wanted.strip()))
+    return tuple(rules)
+
+
+def _path(value: object) -> object:
+    return Path(value).expanduser() if isinstance(value, str) and value else value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _optional_number(value: object) -> object:
+    return None if value == "" else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Rules = Annotated[tuple[Rule, ...], BeforeValidator(_rules)]
+Folder = Annotated[Path, BeforeValidator(_path)]
+
+
+class Setting(NamedTuple):
+    """One line of `kbsync config`."""
+
+    name: str
+    value: str
+    origin: str
+    meaning: str
+
+
+class Settings(BaseModel):
+    """Every choice an operator can make; built by `load_settings`, or directly in a program."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    backend: Literal["local", "aws"] = Field("local", description="where incidents and documents live")
+    home: Folder = Field(Path("~/.kbsync").expanduser(), description="folder of the embedded backend")
+    config: Folder | None = Field(None, description="TOML file; <home>/kbsync.toml when it exists")
+    s3_prefix: str = Field("incidents/", description="what every document key begins with")
+    batch_size: int = Field(
+        50, ge=1, le=100, description="incidents worked on at a time (a page, not a limit)"
+    )
+    closed_statuses: Names = Field(("CLOSED",), min_length=1, description="statuses that want a document")
+    document_language: Literal["es", "en"] = Field(
+        "es", description="headings where an incident names no language"
+    )
+    timezone: str = Field("UTC", description="zone of dates that name none")
+    date_order: Literal["", "MDY", "DMY"] = Field(
+        "", description="how to read dates such as 03/04/2025; empty: as text", examples=["DMY"]
+    )
+    metadata_budget_bytes: int = Field(
+        1024, ge=1024, le=10240, description="most bytes of one document's metadata"
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=100, description="failures of its own until an incident is quarantined"
+    )
+    retry_backoff_seconds: float = Field(
+        0.0, ge=0, le=86400, description="wait after an incident's first failure"
+    )
+    lease_seconds: float = Field(
+        120.0, ge=60, le=3600, description="how long a silent run keeps others waiting"
+    )
+    queue_shards: int = Field(1, ge=1, le=32, description="parts of the work queue")
+    discovery: Literal["auto", "queue", "index"] = Field(
+        "auto", description="how changed incidents are found"
+    )
+    ingestion: Literal["job", "none"] = Field("job", description="whether a run starts ingestion jobs")
+    exclude: Rules = Field(
+        (),
+        description="closed incidents that get no document, by attribute=value",
+        examples=["category=test,severity=low"],
+    )
+    confidential: Rules = Field(
+        (),
+        description="incidents that must never have a document, by attribute=value",
+        examples=["category=personnel"],
+    )
+    embedder: Literal["auto", "e5", "use", "hash", "none"] = Field(
+        "auto", description="model of the local search"
+    )
+    local_faults: str = Field("", description="faults for demos and tests, as JSON", examples=["{}"])
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
+        "WARNING", description="least level that is logged"
+    )
+    wait_seconds: Annotated[float | None, BeforeValidator(_optional_number), Field(ge=0)] = Field(
+        None, description="longest wait for ingestion in a run; empty: until it ends", examples=[60]
+    )
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("s3_prefix")
+    @classmethod
+    def _prefix_is_a_folder(cls, value: str) -> str:
+        parts = value.removesuffix("/").split("/")
+        if not value.endswith("/") or any(part in ("", ".", "..") for part in parts) or "\\" in value:
+            raise ValueError("must be a relative folder that ends in /, such as incidents/")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("must be a zone name such as UTC or Europe/Madrid") from error
+        return value
+
+    @field_validator("local_faults")
+    @classmethod
+    def _faults_are_json(cls, value: str) -> str:
+        if value and not isinstance(json.loads(value), dict):
+            raise ValueError("must be a JSON object")
+        return value
+
+    def origin(self, name: str) -> str:
+        """Return where a value came from: flag, environment, file or default."""
+        return self._origins.get(name, "default")
+
+    def listing(self) -> list[Setting]:
+        """Return every setting with its origin and meaning; none of them is a secret."""
+        return [
+            Setting(variable(name), self._shown(name), self.origin(name), field.description or "")
+            for name, field in type(self).model_fields.items()
+        ]
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if isinstance(value, tuple):
+            return ",".join("=".join(part) if isinstance(part, tuple) else part for part in value)
+        return "" if value is None else str(value)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return _VARIABLES.get(name, name.upper())
+
+
+def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -> Settings:
+    """Return the settings that these flags, this environment and the configuration file give together.
+
+    Flags of `None` count as not given, so do empty environment variables. Nothing is created or called.
+
+    Raises:
+        ConfigInvalidError (fatal): lists every problem at once, each with its remedy.
+    """
+    names = list(Settings.model_fields)
+    from_flags = {name: value for name, value in flags.items() if value is not None}
+    from_environment = {
+        name: environment[variable(name)] for name in names if environment.get(variable(name))
+    }
+    path = _config_path(from_environment | from_flags)
+    from_file, problems = _read_file(path) if path else ({}, [])
+    layers: dict[str, Mapping[str, object]] = {
+        "file": from_file,
+        "environment": from_environment,
+        "flag": from_flags,
+    }
+    values: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers.items():
+        values |= layer
+        origins |= dict.fromkeys(layer, origin)
+    if path:
+        values["config"] = path
+        origins.setdefault("config", "default")
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += [
+            _problem(detail["loc"], detail["msg"], origins) for detail in error.errors(include_input=False)
+        ]
+    if problems:
+        count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise ConfigInvalidError(
+            f"{count} wrong:\n{lines}", hint="`kbsync config --help` names every setting"
+        )
+    settings._origins.update(origins)  # noqa: SLF001 - our own class, filled once
+    return settings
+
+
+def _config_path(values: Mapping[str, object]) -> Path | None:
+    if values.get("config"):
+        return Path(str(values["config"])).expanduser()
+    home = Path(str(values.get("home") or Settings.model_fields["home"].default)).expanduser()
+    default = home / "kbsync.toml"
+    return default if default.is_file() else None
+
+
+def _read_file(path: Path) -> tuple[dict[str, object], list[str]]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return {}, [f"KBSYNC_CONFIG: there is no file {path} -> create it or leave the setting out"]
+    except (OSError, UnicodeError) as error:
+        return {}, [f"KBSYNC_CONFIG: {path} cannot be read ({type(error).__name__}) -> check its permissions"]
+    except tomllib.TOMLDecodeError as error:
+        return {}, [f"KBSYNC_CONFIG: {path} is not TOML: {error} -> write lines such as batch_size = 50"]
+    known = [name for name in Settings.model_fields if name != "config"]
+    problems = []
+    for name in content.keys() - set(known):
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+        remedy = f"did you mean {near[0]}?" if near else f"known names: {', '.join(known)}"
+        problems.append(f"{path}: unknown setting {name!r} -> {remedy}")
+    return {name: value for name, value in content.items() if name in known}, sorted(problems)
+
+
+def _problem(location: tuple[int | str, ...], message: str, origins: Mapping[str, str]) -> str:
+    name = str(location[0])
+    field = Settings.model_fields[name]
+    example = field.examples[0] if field.examples else Settings.model_construct()._shown(name)  # noqa: SLF001 - our own class
+    wrong = message.removeprefix("Value error, ")
+    return f"{variable(name)} (from {origins[name]}): {wrong} -> {field.description}; for example {example}"
