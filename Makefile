@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 
-.PHONY: setup demo test lint types imports check bench coverage clean
+.PHONY: setup demo test lint types imports wheel coverage check bench clean
 
 # uv (pinned) installs exactly what uv.lock says; the stamp makes a second call free.
 $(VENV)/.installed: pyproject.toml uv.lock
@@ -33,13 +33,16 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports
 
+wheel: setup
+	scripts/check_wheel.sh $(abspath $(UV))
+
 coverage: setup
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -q
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python scripts/check_coverage.py
 
-check: lint types imports coverage
+check: lint types imports wheel coverage
 
 bench: setup
 	$(BIN)/python scripts/bench.py

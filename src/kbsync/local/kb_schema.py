@@ -1,0 +1,87 @@
+"""The embedded knowledge base's own SQLite file: documents, words, vectors and jobs.
+
+All of it can be built again from the documents folder; the vectors are kept by text hash, so that a second
+indexing of the same text costs no embedding. Invariant: a document, its words and its attributes change
+together.
+"""
+
+from pathlib import Path
+
+from kbsync.errors import MissingExtraError
+from kbsync.local.database import LocalDatabase
+
+try:
+    import sqlite_vec
+except ImportError as missing:
+    raise MissingExtraError("local mode needs sqlite-vec", hint="pip install 'kbsync[local]'") from missing
+
+KB_MIGRATIONS = (
+    """
+    CREATE TABLE documents (
+        document_id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        status TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        body_stat TEXT NOT NULL,  -- what the file system said of the bytes that were read
+        sidecar_stat TEXT NOT NULL,
+        body_hash TEXT NOT NULL,
+        sidecar_hash TEXT NOT NULL,
+        embedding_id INTEGER,  -- NULL where it is found by words only
+        space TEXT NOT NULL,
+        word_count INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        metadata TEXT NOT NULL
+    );
+    CREATE INDEX documents_by_embedding ON documents (status, embedding_id, document_id);
+    CREATE TABLE attributes (
+        document_id INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        value  -- text, number, or 0 and 1 for booleans: kind tells
+    );
+    CREATE INDEX attributes_by_document ON attributes (document_id, key, kind, value);
+    CREATE INDEX attributes_by_value ON attributes (key, kind, value, document_id);
+    CREATE TABLE embeddings (
+        embedding_id INTEGER PRIMARY KEY,
+        text_hash TEXT NOT NULL,
+        space TEXT NOT NULL,
+        vector BLOB NOT NULL,
+        UNIQUE (text_hash, space)
+    );
+    CREATE VIRTUAL TABLE document_words USING fts5 (
+        text, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2'
+    );
+    CREATE VIRTUAL TABLE word_places USING fts5vocab (document_words, instance);
+    CREATE VIRTUAL TABLE word_documents USING fts5vocab (document_words, row);
+    CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY,
+        job_id TEXT NOT NULL UNIQUE,
+        client_token TEXT NOT NULL UNIQUE,
+        description TEXT NOT NULL,
+        status TEXT NOT NULL,
+        started_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        statistics TEXT NOT NULL,
+        failure_reasons TEXT NOT NULL
+    );
+    CREATE TABLE job_tasks (
+        task_id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL,
+        action TEXT NOT NULL
+    );
+    """,
+)
+
+
+class KnowledgeBaseFile(LocalDatabase):
+    """The file, opened with the vector functions of sqlite-vec."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, migrations=KB_MIGRATIONS)
+        self._connection.enable_load_extension(True)
+        self._connection.load_extension(sqlite_vec.loadable_path())
+        self._connection.enable_load_extension(False)
+        self.query(
+            "PRAGMA synchronous=NORMAL"
+        )  # it can be rebuilt; a killed process loses nothing either way

@@ -1,0 +1,109 @@
+"""Finds the best documents by meaning and by words together.
+
+score = cosine + 0.2 * coverage^2 (EMBEDDED.md, section 4): a paraphrase is found by meaning, an error code by
+its letters, and neither can push the other out. Filters hold exactly, whatever the limit.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+
+from kbsync.errors import UsageError
+from kbsync.local.embedder import Embedder
+from kbsync.local.filters import Condition, filter_condition
+from kbsync.local.kb_schema import KnowledgeBaseFile
+from kbsync.local.lexical import WordMatches, match_words
+from kbsync.model import Hit
+
+MOST_QUERY_CHARACTERS = 4_000
+_CANDIDATES = 200
+_COVERAGE_WEIGHT = 0.2
+
+
+class Search:
+    """Search over one knowledge base file; without an embedder, by words only (BM25)."""
+
+    def __init__(self, file: KnowledgeBaseFile, embedder: Embedder | None, space: str) -> None:
+        self._file = file
+        self._embedder = embedder
+        self._space = space
+
+    def retrieve(self, query: str, *, limit: int, given: Mapping[str, object] | None) -> list[Hit]:
+        """Return the best hits, best first; equal scores in the order of their keys.
+
+        Raises:
+            UsageError: neither query nor filter, a limit below 1, or a filter that is none.
+        """
+        condition = filter_condition(given)
+        text = query.replace("\x00", " ").strip()[:MOST_QUERY_CHARACTERS]
+        if limit < 1:
+            raise UsageError("a search returns at least one hit")
+        if not text and given is None:
+            raise UsageError("a search needs a query or a filter")
+        if not text:
+            return self._hits(self._matching(condition, limit))
+        words = match_words(self._file, text)
+        scores = self._fused(text, words, condition, max(limit, _CANDIDATES))
+        best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+        return self._hits(dict(best))
+
+    def _fused(
+        self, text: str, words: WordMatches, condition: Condition, candidates: int
+    ) -> dict[int, float]:
+        allowed = self._allowed(words.scores, condition)
+        by_words = sorted(allowed, key=lambda document_id: -words.scores[document_id].bm25)[:candidates]
+        if self._embedder is None:
+            return {document_id: words.scores[document_id].bm25 for document_id in by_words}
+        vector = self._embedder.embed_query(text).tobytes()
+        cosines = self._nearest(vector, condition, candidates) | self._cosines(vector, by_words)
+        scores = {}
+        for document_id in {*cosines, *by_words}:
+            found = words.scores.get(document_id)
+            coverage = found.coverage if found else 0.0
+            scores[document_id] = cosines.get(document_id, 0.0) + _COVERAGE_WEIGHT * coverage**2
+        return scores
+
+    def _nearest(self, vector: bytes, condition: Condition, candidates: int) -> dict[int, float]:
+        return dict(
+            self._file.query(
+                "SELECT d.document_id, 1 - vec_distance_cosine(e.vector, ?) AS cosine FROM documents AS d"  # noqa: S608 - conditions bind their values
+                " CROSS JOIN embeddings AS e ON e.embedding_id = d.embedding_id"
+                f" WHERE d.status = 'INDEXED' AND e.space = ? AND {condition.sql}"
+                " ORDER BY cosine DESC LIMIT ?",
+                (vector, self._space, *condition.bindings, candidates),
+            )
+        )
+
+    def _cosines(self, vector: bytes, document_ids: Iterable[int]) -> dict[int, float]:
+        return dict(
+            self._file.query(
+                "SELECT d.document_id, 1 - vec_distance_cosine(e.vector, ?) FROM documents AS d"
+                " JOIN embeddings AS e ON e.embedding_id = d.embedding_id"
+                " WHERE e.space = ? AND d.document_id IN (SELECT value FROM json_each(?))",
+                (vector, self._space, json.dumps(list(document_ids))),
+            )
+        )
+
+    def _allowed(self, document_ids: Iterable[int], condition: Condition) -> set[int]:
+        rows = self._file.query(
+            f"SELECT d.document_id FROM documents AS d WHERE d.status = 'INDEXED'"  # noqa: S608 - conditions bind their values
+            f" AND {condition.sql} AND d.document_id IN (SELECT value FROM json_each(?))",
+            (*condition.bindings, json.dumps(list(document_ids))),
+        )
+        return {int(row[0]) for row in rows}
+
+    def _matching(self, condition: Condition, limit: int) -> dict[int, float]:
+        rows = self._file.query(
+            f"SELECT d.document_id FROM documents AS d WHERE d.status = 'INDEXED' AND {condition.sql}"  # noqa: S608 - conditions bind their values
+            " ORDER BY d.key LIMIT ?",
+            (*condition.bindings, limit),
+        )
+        return {int(row[0]): 0.0 for row in rows}
+
+    def _hits(self, scores: Mapping[int, float]) -> list[Hit]:
+        rows = self._file.query(
+            "SELECT document_id, key, text, metadata FROM documents"
+            " WHERE status = 'INDEXED' AND document_id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(scores)),),
+        )
+        hits = [Hit(key, scores[number], text, json.loads(metadata)) for number, key, text, metadata in rows]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.document_key))

@@ -1,0 +1,78 @@
+"""Foreign Markdown that cannot touch the structure of the document around it: pure, line by line, linear.
+
+Invariant (CommonMark 0.31): a text that went through `contained` opens no first or second level heading, and
+no fence or HTML block that outlives it, wherever it stands between blank lines, also in a list item.
+"""
+
+import re
+from collections.abc import Iterator
+
+_CONTAINER = r"(?:[ \t]|>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))*"
+_HEADING = re.compile(rf"({_CONTAINER})(#{{1,2}}(?=[ \t]|$))")
+_UNDERLINE = re.compile(rf"({_CONTAINER})(=+|-+)[ \t]*$")
+_LASTING_HTML = re.compile(
+    rf"({_CONTAINER})(<(?=[!?]|(?:script|pre|style|textarea)(?![\w-])))", re.IGNORECASE
+)
+_INNER_FENCE = re.compile(rf"({_CONTAINER})(`{{3,}}(?=[^`]*$)|~{{3,}})")
+_FENCE = re.compile(r"([ \t]*)(`{3,}(?=[^`]*$)|~{3,})[ \t]*([\w+#.-]{0,30})")
+_RUNS = re.compile("`{3,}")
+_LINES = re.compile(r"[^\n]*\n|[^\n]+")
+
+
+def fence(text: str, language: str = "") -> str:
+    """Return the text as one code block that nothing inside can close (O-45)."""
+    marks = "`" * max([3, *(len(run) + 1 for run in _RUNS.findall(text))])
+    return f"{marks}{language}\n{text}\n{marks}"
+
+
+def split_fences(text: str) -> Iterator[tuple[bool, str]]:
+    """Yield the text in pieces, each with whether it is a fenced code block; joined they are the text."""
+    lines: list[str] = []
+    closing: re.Pattern[str] | None = None
+    for line in _LINES.findall(text) if "```" in text or "~~~" in text else [text]:
+        opening = _FENCE.match(line.rstrip("\n")) if closing is None else None
+        if opening:
+            yield False, "".join(lines)
+            lines, closing = [line], _closing(opening[2])
+        else:
+            lines.append(line)
+            if closing and closing.fullmatch(line.rstrip("\n")):
+                yield True, "".join(lines)
+                lines, closing = [], None
+    yield closing is not None, "".join(lines)
+
+
+def contained(text: str) -> str:
+    """Return the text with its headings demoted, its fences closed and its lasting HTML blocks escaped."""
+    return "".join(
+        _own_fence(piece) if is_code else _harmless(piece) for is_code, piece in split_fences(text)
+    ).strip("\n")
+
+
+def _closing(opening: str) -> re.Pattern[str]:
+    return re.compile(rf"[ \t]*{re.escape(opening[0])}{{{len(opening)},}}[ \t]*")
+
+
+def _own_fence(piece: str) -> str:
+    first, *lines = piece.rstrip("\n").split("\n")
+    opening = _FENCE.match(first)
+    indent, marks, language = opening.groups() if opening else ("", "", "")
+    if lines and _closing(marks).fullmatch(lines[-1]):
+        lines.pop()
+    depth = len(indent)
+    code = "\n".join(line[len(line[:depth]) - len(line[:depth].lstrip(" \t")) :] for line in lines)
+    return f"\n{fence(code, language)}\n\n"
+
+
+def _harmless(piece: str) -> str:
+    return "\n".join(_harmless_line(line) for line in piece.split("\n"))
+
+
+def _harmless_line(line: str) -> str:
+    if match := _UNDERLINE.match(line):
+        return f"{match[1]}***" if match[2].startswith("---") else f"{match[1]}\\{match[2]}"
+    if match := _HEADING.match(line):
+        return f"{match[1]}##{line[match.end(1) :]}"
+    if match := _LASTING_HTML.match(line) or _INNER_FENCE.match(line):
+        return f"{match[1]}\\{line[match.end(1) :]}"
+    return line

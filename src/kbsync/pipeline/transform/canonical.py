@@ -1,0 +1,76 @@
+"""Raw attribute values as text and as bytes, by one rule each, the same in every process. Imports errors."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+
+from kbsync.errors import UnreadableIncidentError
+
+_LONGEST_PLAIN_EXPONENT = 130
+"""DynamoDB's numbers end at 1E+125. Source: Amazon DynamoDB Developer Guide, "Data types"."""
+
+
+def number_text(value: Decimal | float) -> str:
+    """Return a number without exponent and trailing zeros: 1E+3 is 1000, 0.10 is 0.1, 5432.0 is 5432 (O-11).
+
+    Not a number and infinity are no value: the result is empty.
+    """
+    number = Decimal(value) if isinstance(value, Decimal | int) else Decimal(str(value))
+    if not number.is_finite():
+        return ""
+    if number.is_zero():
+        return "0"
+    if abs(number.adjusted()) > _LONGEST_PLAIN_EXPONENT:
+        return str(number)
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def digest_of(value: object) -> str:
+    """Return SHA-256 hex over a value's canonical bytes; equal numbers and sets are equal in every form.
+
+    Raises:
+        UnreadableIncidentError: a value of a type that no store of ours returns.
+    """
+    digest = hashlib.sha256()
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, Mapping):
+            digest.update(b"m%d;" % len(current))
+            for key in sorted(current, key=str, reverse=True):
+                waiting += [current[key], str(key)]
+        elif isinstance(current, list | tuple):
+            digest.update(b"l%d;" % len(current))
+            waiting.extend(reversed(current))
+        else:
+            digest.update(_scalar_bytes(current))
+    return digest.hexdigest()
+
+
+def _scalar_bytes(value: object) -> bytes:
+    if value is None or isinstance(value, bool):
+        return f"c{value};".encode()
+    if isinstance(value, Decimal | float | int):
+        return _sized(b"n", number_text(value).encode())
+    if isinstance(value, str):
+        return _sized(b"s", value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, bytes | bytearray):
+        return _sized(b"b", bytes(value))
+    if isinstance(value, AbstractSet):
+        return b"e%d;" % len(value) + b"".join(sorted(map(_scalar_bytes, value)))
+    raise UnreadableIncidentError(f"an attribute holds a value of type {type(value).__name__}")
+
+
+def _sized(kind: bytes, content: bytes) -> bytes:
+    return kind + b"%d:" % len(content) + content
+
+
+def length_prefixed_digest(parts: Iterable[bytes]) -> str:
+    """Return SHA-256 hex over parts, each with its length: no two lists of parts share their bytes."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.hexdigest()

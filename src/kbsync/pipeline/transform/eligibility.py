@@ -1,0 +1,60 @@
+"""Whether an incident wants a document at all: status first, then the operator's rules; pure."""
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+from kbsync.model import Attributes, NoDocument, WithdrawReason
+from kbsync.pipeline.transform.clean import clean_line
+from kbsync.pipeline.transform.read import elements, scalar_text
+from kbsync.pipeline.transform.rules import Rule, TransformRules
+
+
+def refusal(attributes: Attributes, rules: TransformRules) -> NoDocument | None:
+    """Return why the incident wants no document, or None where it wants one.
+
+    The status is compared without white space around it and with its letter case; rules ignore letter case
+    and invisible letters, and look into lists, maps and comma-separated texts.
+    """
+    status = attributes.get("status")
+    if not isinstance(status, str) or status.strip() not in rules.closed_statuses:
+        return NoDocument(
+            WithdrawReason.NOT_CLOSED, "status is not one of " + ", ".join(rules.closed_statuses)
+        )
+    for reason, group in (
+        (WithdrawReason.CONFIDENTIAL, rules.confidential),
+        (WithdrawReason.EXCLUDED, rules.exclude),
+    ):
+        for rule in group:
+            if matched := _matched(attributes, rule):
+                return NoDocument(reason, f"{rule[0]} is {matched}")
+    return None
+
+
+def _matched(attributes: Attributes, rule: Rule) -> str:
+    path, wanted = rule
+    found = set(_comparable_values(_at_path(attributes, path)))
+    return next((value for value in wanted if _comparable(value) in found), "")
+
+
+def _at_path(attributes: Attributes, path: str) -> object:
+    value: object = attributes
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _comparable_values(value: object) -> Iterator[str]:
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        text = scalar_text(current)
+        if text:
+            yield from map(_comparable, (text, *text.split(",")))
+        elif isinstance(current, Mapping):
+            waiting.extend(current.values())
+        elif text is None and not isinstance(current, bytes):
+            waiting.extend(elements(current))
+
+
+def _comparable(text: str) -> str:
+    return unicodedata.normalize("NFKC", clean_line(text, lambda _: None)).casefold()

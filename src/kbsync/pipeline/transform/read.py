@@ -1,0 +1,192 @@
+"""A raw item to an `Incident`: lenient about the original's fields, strict about what is a text.
+
+NULL and empty are missing. A number as text follows one rule (canonical.py). A map or binary where the body
+needs a text is unreadable (O-30); where only the sidecar would hold it, it is left out and noted (O-07).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from kbsync.errors import UnreadableIncidentError
+from kbsync.model import Attributes
+from kbsync.pipeline.transform.canonical import number_text
+from kbsync.pipeline.transform.dates import Moment, read_moment
+from kbsync.pipeline.transform.rules import TransformRules
+
+SOURCE_ATTRIBUTES = (
+    "affected_systems", "category", "cline_work", "created_at", "description", "environment",
+    "error_message", "external_id", "language", "priority", "resolution", "resolved_at", "severity",
+    "source_system", "source_url", "status", "tags", "title", "updated_at",
+)  # fmt: skip
+"""Every attribute a document is rendered from, and `updated_at` (DESIGN.md, section 3)."""
+
+LABELS = (
+    "category",
+    "environment",
+    "language",
+    "priority",
+    "severity",
+    "source_system",
+    "source_url",
+    "status",
+)
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeChange:
+    """One changed file and what was done to it; either may be empty."""
+
+    file: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDate:
+    """A date attribute: its text as written, and the moment where that could be read."""
+
+    text: str = ""
+    moment: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """What the original design's fields say, after its fallbacks; empty means missing."""
+
+    title: str
+    description: str
+    error_message: str
+    root_cause: str
+    resolution: str
+    steps: tuple[str, ...]
+    code_changes: tuple[CodeChange, ...]
+    affected_systems: tuple[str, ...]
+    tags: tuple[str, ...]
+    external_id: str
+    labels: tuple[tuple[str, str], ...]
+    created: ReadDate
+    resolved: ReadDate
+
+
+def read_incident(attributes: Attributes, rules: TransformRules, note: Note) -> Incident:
+    """Return the incident that the attributes say, noting what was left out.
+
+    Raises:
+        UnreadableIncidentError: a text that the body needs is no text; names the attribute and the type.
+    """
+    resolution = attributes.get("resolution")
+    solved = resolution if isinstance(resolution, Mapping) else {"description": resolution}
+    analysis = _member(_member(attributes, "cline_work"), "analysis")
+    solution = _member(_member(attributes, "cline_work"), "solution")
+    labels = {name: _label(attributes.get(name), name, note) for name in LABELS}
+    labels["resolution_type"] = _label(solved.get("resolution_type"), "resolution.resolution_type", note)
+    return Incident(
+        title=_text(attributes.get("title"), "title"),
+        description=_text(attributes.get("description"), "description"),
+        error_message=_text(attributes.get("error_message"), "error_message"),
+        root_cause=_text(solved.get("root_cause"), "resolution.root_cause")
+        or _text(analysis.get("root_cause"), "cline_work.analysis.root_cause"),
+        resolution=_text(solved.get("description"), "resolution.description")
+        or _text(solution.get("description"), "cline_work.solution.description"),
+        steps=_lines(solution.get("steps"), "cline_work.solution.steps"),
+        code_changes=tuple(_code_changes(solution.get("code_changes"))),
+        affected_systems=_words(attributes.get("affected_systems"), "affected_systems", note),
+        tags=_words(attributes.get("tags"), "tags", note),
+        external_id=_label(attributes.get("external_id"), "external_id", note),
+        labels=tuple((name, text) for name, text in labels.items() if text),
+        created=_date(attributes.get("created_at"), "created_at", rules, note),
+        resolved=_date(
+            _present(attributes.get("resolved_at"), solved.get("resolved_at")), "resolved_at", rules, note
+        ),
+    )
+
+
+def scalar_text(value: object) -> str | None:
+    """Return a scalar as text, empty for NULL, or None for what is no scalar."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value if value.strip() else ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal | float | int):
+        return number_text(value)
+    return None
+
+
+def elements(value: object) -> list[object]:
+    """Return a list's or set's elements, a set's in order of text (O-12); a scalar is its own element."""
+    if isinstance(value, AbstractSet):
+        return sorted(value, key=lambda element: scalar_text(element) or repr(element))
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _member(value: object, name: str) -> Mapping[str, object]:
+    member = value.get(name) if isinstance(value, Mapping) else None
+    return member if isinstance(member, Mapping) else {}
+
+
+def _present(first: object, second: object) -> object:
+    return second if scalar_text(first) == "" else first
+
+
+def _text(value: object, path: str) -> str:
+    return "\n".join(_lines(value, path))
+
+
+def _lines(value: object, path: str) -> tuple[str, ...]:
+    """Texts of a list; where the body takes steps, a map is shown as its members in order of name."""
+    if isinstance(value, Mapping) or any(isinstance(element, bytes) for element in elements(value)):
+        raise UnreadableIncidentError(f"{path} is no text: it holds a {type(value).__name__}")
+    return tuple(filter(None, (_nested_text(element) for element in elements(value))))
+
+
+def _nested_text(value: object) -> str:
+    """Text of anything that a list can hold, depth bounded by what the store allows (32 levels)."""
+    if isinstance(value, Mapping):
+        shown = ((str(name), _nested_text(value[name])) for name in sorted(value, key=str))
+        return "; ".join(f"{name}: {text}" for name, text in shown if text)
+    text = scalar_text(value)
+    if text is None:
+        within = () if isinstance(value, bytes) else (_nested_text(element) for element in elements(value))
+        return ", ".join(filter(None, within))
+    return text
+
+
+def _code_changes(value: object) -> Iterable[CodeChange]:
+    for element in elements(value):
+        if isinstance(element, Mapping):
+            file = _nested_text(element.get("file"))
+            rest = {name: element[name] for name in element if name not in ("file", "description")}
+            told = "; ".join(filter(None, (_nested_text(element.get("description")), _nested_text(rest))))
+        else:
+            file, told = "", _nested_text(element)
+        if file or told:
+            yield CodeChange(file, told)
+
+
+def _label(value: object, path: str, note: Note) -> str:
+    text = scalar_text(value)
+    if text is None:
+        note(f"{path} was left out: it holds a {type(value).__name__}")
+    return text or ""
+
+
+def _words(value: object, path: str, note: Note) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else elements(value)
+    words = (_label(part, path, note).strip() for part in parts)
+    return tuple(dict.fromkeys(filter(None, words)))
+
+
+def _date(value: object, path: str, rules: TransformRules, note: Note) -> ReadDate:
+    text = _label(value, path, note)
+    if not text:
+        return ReadDate()
+    moment = read_moment(text, ZoneInfo(rules.timezone), rules.date_order)
+    if moment is None:
+        note(f"{path} is no date that can be read with certainty")
+    return ReadDate(text, moment)

@@ -1,0 +1,136 @@
+"""One stored incident to the document it wants, or to the reason for none: pure, deterministic, fail closed.
+
+clean -> redact -> Markdown -> clean and redact again (what markup hid) -> body, sidecar, fingerprint
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+from kbsync.errors import DocumentTooLargeError
+from kbsync.model import Attributes, Desired, Document, StoredIncident
+from kbsync.pipeline.transform.body import TEMPLATE_VERSION, language_of, render_body, title_of
+from kbsync.pipeline.transform.canonical import digest_of, length_prefixed_digest
+from kbsync.pipeline.transform.clean import clean, clean_line, excerpt
+from kbsync.pipeline.transform.eligibility import refusal
+from kbsync.pipeline.transform.keys import document_key
+from kbsync.pipeline.transform.markup import to_markdown
+from kbsync.pipeline.transform.read import SOURCE_ATTRIBUTES, CodeChange, Incident, ReadDate, read_incident
+from kbsync.pipeline.transform.redact import REDACTION_VERSION, redact
+from kbsync.pipeline.transform.rules import TransformRules
+from kbsync.pipeline.transform.sidecar import SCHEMA_VERSION, render_sidecar, sidecar_attributes
+
+RULES_VERSION = "1"
+"""Raised when reading, cleaning or markup changes what a document says."""
+
+
+class IncidentTransform:
+    """The pure decision what one incident wants (ports.Transform); holds rules and nothing else."""
+
+    def __init__(self, rules: TransformRules) -> None:
+        self._rules = rules
+        self._source_attributes = tuple(
+            sorted(
+                {*SOURCE_ATTRIBUTES, *(path.split(".")[0] for path, _ in rules.exclude + rules.confidential)}
+            )
+        )
+        self._rendered_by = (
+            f"template={TEMPLATE_VERSION};rules={RULES_VERSION};redaction={REDACTION_VERSION};"
+            f"schema={SCHEMA_VERSION};settings={digest_of(asdict(rules))[:12]}"
+        )
+
+    @property
+    def rendered_by(self) -> str:
+        """Versions and a hash of the settings, as one short text: another value means render again."""
+        return self._rendered_by
+
+    def source_version(self, attributes: Attributes) -> str:
+        """Return the hash of the raw values of all that a document or its eligibility depends on.
+
+        `kb_sync_status` is no part of it, and equal numbers and sets are equal in every form.
+
+        Raises:
+            UnreadableIncidentError: a value of a type that no store of ours returns.
+        """
+        return digest_of({name: attributes[name] for name in self._source_attributes if name in attributes})
+
+    def desired(self, stored: StoredIncident) -> Desired:
+        """Return the document that the incident wants, or the reason why it wants none.
+
+        Raises:
+            UnreadableIncidentError: a text that the body needs is no text.
+            RedactionFailedError: redaction could not run; nothing of this incident may be published.
+            DocumentTooLargeError: the body is over `max_document_bytes`.
+        """
+        refused = refusal(stored.attributes, self._rules)
+        if refused:
+            return refused
+        notes: dict[str, None] = {}
+        publishing = _Publishing(self._rules, notes.setdefault)
+        incident = publishing.publishable(read_incident(stored.attributes, self._rules, notes.setdefault))
+        language = language_of(dict(incident.labels).get("language", ""), self._rules.document_language)
+        title = title_of(incident, language)
+        body = render_body(incident, title, language).encode()
+        if len(body) > self._rules.max_document_bytes:
+            raise DocumentTooLargeError(
+                f"the document has {len(body)} bytes, {self._rules.max_document_bytes} are allowed"
+            )
+        body_hash = hashlib.sha256(body).hexdigest()
+        attributes = sidecar_attributes(stored.incident_id, incident, title, body_hash[:12], notes.setdefault)
+        sidecar = render_sidecar(attributes, self._rules.metadata_budget_bytes, notes.setdefault)
+        key = document_key(self._rules.prefix, stored.incident_id)
+        return Document(
+            key=key,
+            body=body,
+            sidecar=sidecar,
+            fingerprint=length_prefixed_digest((key.encode("utf-8"), body, sidecar)),
+            body_hash=body_hash,
+            sidecar_hash=hashlib.sha256(sidecar).hexdigest(),
+            title=title,
+            notes=tuple(notes),
+            redactions=tuple(sorted(publishing.redactions.items())),
+        )
+
+
+class _Publishing:
+    """Makes the texts of one incident fit to leave; counts what redaction took out."""
+
+    def __init__(self, rules: TransformRules, note: Callable[[str], None]) -> None:
+        self._rules = rules
+        self._note = note
+        self.redactions: Counter[str] = Counter()
+
+    def publishable(self, incident: Incident) -> Incident:
+        changes = (
+            (self._line(change.file), self._prose(change.description)) for change in incident.code_changes
+        )
+        return replace(
+            incident,
+            title=self._line(incident.title),
+            description=self._prose(incident.description),
+            error_message=excerpt(self._plain(incident.error_message), self._rules.max_error_bytes),
+            root_cause=self._prose(incident.root_cause),
+            resolution=self._prose(incident.resolution),
+            steps=tuple(filter(None, map(self._prose, incident.steps))),
+            code_changes=tuple(CodeChange(*change) for change in changes if any(change)),
+            affected_systems=tuple(filter(None, map(self._line, incident.affected_systems))),
+            tags=tuple(filter(None, map(self._line, incident.tags))),
+            labels=tuple((name, text) for name, value in incident.labels if (text := self._line(value))),
+            created=self._date(incident.created),
+            resolved=self._date(incident.resolved),
+        )
+
+    def _plain(self, text: str) -> str:
+        return redact(clean(text, self._note), self.redactions).strip("\n")
+
+    def _line(self, text: str) -> str:
+        return redact(clean_line(text, self._note), self.redactions)
+
+    def _prose(self, text: str) -> str:
+        plain = self._plain(text)
+        markdown = to_markdown(plain, self._note)
+        return (plain if markdown == plain else self._plain(markdown)).strip()
+
+    def _date(self, date: ReadDate) -> ReadDate:
+        return date if date.moment else replace(date, text=self._line(date.text))
