@@ -4,8 +4,8 @@ Times named `_at` are aware UTC datetimes; durations carry their unit in the nam
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 
 Clock = Callable[[], datetime]
@@ -68,6 +68,23 @@ class SyncStatus:
     last_sync_attempt: datetime | None = None
     last_sync_error: str | None = None
 
+    def as_map(self) -> dict[str, object]:
+        """Return the attribute as it is stored: ISO 8601 times in UTC with milliseconds, as before us."""
+        members = {
+            "synced": self.synced,
+            "synced_at": _iso(self.synced_at),
+            "sync_attempts": self.sync_attempts,
+            "last_sync_attempt": _iso(self.last_sync_attempt),
+            "last_sync_error": self.last_sync_error,
+        }
+        return {name: value for name, value in members.items() if value is not None}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -103,6 +120,10 @@ class NoDocument:
 
 
 Desired = Document | NoDocument
+
+
+MAX_TRANSITIONS = 20
+"""How many steps of an incident's story its record keeps (DESIGN.md, section 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +168,11 @@ class SyncRecord:
     redactions: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
     transitions: tuple[Transition, ...] = ()
+
+    def with_step(self, step: Transition) -> "SyncRecord":
+        """Return the record in the step's state, with the step at the end of its story."""
+        story = (*self.transitions, step)[-MAX_TRANSITIONS:]
+        return replace(self, state=step.state, reason=step.reason, transitions=story)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,8 @@ class Ledger(Protocol):
     ) -> Lease:
         """Take a lease that is free, released, or `grace_seconds` past its expiry; else raise BusyError.
 
-        The generation of each new holder is one higher than the last. A holder whose process is proven dead is
-        replaced at once (local only).
+        The generation of each new holder is one higher than the last. A holder whose process is proven dead
+        is replaced at once (local only).
         """
         ...
 

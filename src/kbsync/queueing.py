@@ -1,13 +1,14 @@
-"""Names and order of the ledger's queue: pure text, the same for every adapter and for the pipeline.
+"""Names and order of the ledger's queue, and what a mark does: pure, the same for every adapter.
 
 Imports the model only. Invariant: dues and moments written here compare as text in the order of time.
 """
 
 import hashlib
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from kbsync.model import Stage
+from kbsync.model import Mark, Stage, State, SyncRecord, Transition
 
 
 def utc_text(moment: datetime) -> str:
@@ -22,7 +23,7 @@ def utc_text(moment: datetime) -> str:
 
 
 def queue_name(stage: Stage, incident_id: str, shards: int) -> str:
-    """Return the queue of one incident: the stage and the incident's shard, the same for ever for one count."""
+    """Return the queue of one incident: stage and shard, the same for ever for one count of shards."""
     digest = hashlib.sha256(incident_id.encode("utf-8", "surrogatepass")).digest()
     return shard_queue(stage, int.from_bytes(digest) % shards)
 
@@ -40,3 +41,28 @@ def due_at(moment: datetime) -> str:
 def due_until(moment: datetime) -> str:
     """Return the upper bound that includes every due at or before this moment and none after it."""
     return f"{utc_text(moment)}#~"
+
+
+def marked(record: SyncRecord | None, mark: Mark, shards: int) -> SyncRecord | None:
+    """Return the record as a mark leaves it, due in the publish queue; None where the mark creates nothing.
+
+    State and content stay as they are. A reset gives the attempts back and ends quarantine, also one that
+    still waits for its withdrawal.
+    """
+    if record is None:
+        if not mark.create:
+            return None
+        record = SyncRecord(incident_id=mark.incident_id)
+    if mark.reset:
+        record = replace(record, attempts=0)
+        if record.state is State.QUARANTINED:
+            record = record.with_step(Transition(mark.at, "", State.PENDING, "retry requested"))
+        elif record.state is State.WITHDRAWING and record.target is State.QUARANTINED:
+            record = replace(record, target=State.PENDING)
+    return replace(
+        record,
+        queue=queue_name(Stage.PUBLISH, mark.incident_id, shards),
+        due=due_at(mark.at),
+        pending_since=record.pending_since or mark.at,
+        expires_at=None,
+    )

@@ -119,7 +119,7 @@ class LocalDatabase:
     def query(self, sql: str, bindings: Sequence[object] = ()) -> list[Row]:
         """Run one statement, or a script without bindings, and return all rows; joins an open transaction."""
         with self._lock, _translated(self.path.name):
-            return list(self._connection.execute(sql, tuple(bindings)))  # type: ignore[arg-type] # apsw checks the values
+            return list(self._connection.execute(sql, tuple(bindings)))
 
     def write(self, sql: str, bindings: Sequence[object]) -> int:
         """Run one writing statement and return how many rows it changed; joins an open transaction."""
@@ -178,5 +178,6 @@ def _translated(name: str) -> Iterator[None]:
         raise AccessDeniedError(f"{name}: {error}", hint="make the file and its folder writable") from error
     except (apsw.CorruptError, apsw.NotADBError) as error:
         raise FatalError(
-            f"{name} is not a sound kbsync database: {error}", hint="restore a copy, or import again into a new folder"
+            f"{name} is not a sound kbsync database: {error}",
+            hint="restore a copy, or import again into a new folder",
         ) from error

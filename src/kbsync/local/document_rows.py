@@ -7,7 +7,6 @@ from hashlib import sha256
 
 from kbsync.local.documents_folder import Reading
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.local.lexical import tokens_of
 from kbsync.model import DocumentStatus
 
 _LONGEST_SEARCHABLE_ATTRIBUTE = 100
@@ -71,7 +70,7 @@ class DocumentRows:
 
     def write(self, read: Reading, embedding_id: int | None, at: datetime) -> None:
         """Replace the document with this key by what was read; a refused one keeps no text."""
-        words = tokens_of(_searchable(read))
+        words = self._file.words(_searchable(read))
         values = (
             read.status,
             read.reason,

@@ -5,15 +5,20 @@ indexing of the same text costs no embedding. Invariant: a document, its words a
 together.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kbsync.errors import MissingExtraError
 from kbsync.local.database import LocalDatabase
 
 try:
+    import apsw
     import sqlite_vec
 except ImportError as missing:
-    raise MissingExtraError("local mode needs sqlite-vec", hint="pip install 'kbsync[local]'") from missing
+    raise MissingExtraError(
+        "local mode needs apsw and sqlite-vec", hint="pip install 'kbsync[local]'"
+    ) from missing
 
 KB_MIGRATIONS = (
     """
@@ -75,13 +80,35 @@ KB_MIGRATIONS = (
 
 
 class KnowledgeBaseFile(LocalDatabase):
-    """The file, opened with the vector functions of sqlite-vec."""
+    """The file, opened with the vector functions of sqlite-vec and the word cutter of its own word index."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, migrations=KB_MIGRATIONS)
         self._connection.enable_load_extension(True)
         self._connection.load_extension(sqlite_vec.loadable_path())
         self._connection.enable_load_extension(False)
-        self.query(
-            "PRAGMA synchronous=NORMAL"
-        )  # it can be rebuilt; a killed process loses nothing either way
+        self._tokenizer = self._connection.fts5_tokenizer("unicode61", ["remove_diacritics", "2"])
+
+    def words(self, text: str) -> list[str]:
+        """Return the words of a text as the index holds them: folded, without accents, in order."""
+        with self._lock:
+            return [
+                str(word)
+                for word in self._tokenizer(
+                    text.encode("utf-8", "replace"),
+                    apsw.FTS5_TOKENIZE_DOCUMENT,
+                    None,
+                    include_offsets=False,
+                    include_colocated=False,
+                )
+            ]
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Make the block's reads see one moment of the file, whatever others write; it writes nothing."""
+        with self._lock:
+            self.query("BEGIN")
+            try:
+                yield
+            finally:
+                self.query("ROLLBACK")

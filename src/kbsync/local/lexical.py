@@ -1,11 +1,11 @@
 """Words of a query and what they are worth: the part of search that needs no model.
 
-Words are cut as FTS5's `unicode61 remove_diacritics 2` cuts them, so that both sides meet.
+The index itself cuts the words of queries too, so that both sides meet. May import the file and nothing else of
+ours. Invariant: the caller holds a snapshot, so that all numbers are of one moment.
 """
 
 import json
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +14,7 @@ from math import log
 
 from kbsync.local.kb_schema import KnowledgeBaseFile
 
-_WORD = re.compile(r"[^\W_]+")
-_COMPOUND = re.compile(r"(?=[\w.:/-]*\d)\w+(?:[-_./:]\w+){1,5}")
+_COMPOUND = re.compile(r"(?<![^\W_])[^\W_]++(?:[-_./:][^\W_]++){1,5}")
 _MOST_TERMS = 64
 _MOST_COMPOUNDS = 8
 _MOST_POSTINGS = 200_000
@@ -32,13 +31,6 @@ STOP_WORDS = frozenset(
     sobre son su sus tambien tiene todo tras tu un una uno y ya
     """.split()  # noqa: SIM905 - a list of 130 quoted words reads worse
 )
-
-
-def tokens_of(text: str) -> list[str]:
-    """Return the words of a text: lower case, without accents."""
-    decomposed = unicodedata.normalize("NFD", text.lower())
-    plain = "".join(letter for letter in decomposed if unicodedata.category(letter) != "Mn")
-    return _WORD.findall(unicodedata.normalize("NFC", plain))
 
 
 @dataclass(slots=True)
@@ -62,7 +54,7 @@ def match_words(file: KnowledgeBaseFile, query: str) -> WordMatches:
     count, average = file.query("SELECT count(*), avg(word_count) FROM documents WHERE status = 'INDEXED'")[0]
     if not count:
         return WordMatches()
-    terms = sorted(set(tokens_of(query)) - STOP_WORDS)
+    terms = sorted(set(file.words(query)) - STOP_WORDS)
     spread = _spread(file, terms)
     postings = _postings(file, spread) | _compound_postings(file, query)
     lengths = _lengths(file, {document_id for found in postings.values() for document_id in found})
@@ -109,8 +101,9 @@ def _postings(file: KnowledgeBaseFile, spread: Mapping[str, int]) -> dict[str, d
 def _compound_postings(file: KnowledgeBaseFile, query: str) -> dict[str, dict[int, int]]:
     """Return the documents that have a code such as ORA-00060 as it is written, its parts side by side."""
     postings: dict[str, dict[int, int]] = {}
-    for compound in list(dict.fromkeys(_COMPOUND.findall(query)))[:_MOST_COMPOUNDS]:
-        phrase = " ".join(tokens_of(compound))
+    compounds = [found for found in _COMPOUND.findall(query) if any(map(str.isdigit, found))]
+    for compound in list(dict.fromkeys(compounds))[:_MOST_COMPOUNDS]:
+        phrase = " ".join(file.words(compound))
         found = file.query(
             "SELECT rowid FROM document_words WHERE document_words MATCH ? LIMIT ?",
             (f'"{phrase}"', _MOST_POSTINGS),

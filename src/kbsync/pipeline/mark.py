@@ -20,8 +20,7 @@ def moved(record: SyncRecord, state: State, reason: str, *, run_id: str, at: dat
     reason = reason[:MAX_REASON_CHARACTERS]
     last = record.transitions[-1] if record.transitions else None
     told = last is not None and (last.state, last.reason, last.run_id) == (state, reason, run_id)
-    story = record.transitions if told else (*record.transitions, Transition(at, run_id, state, reason))
-    return replace(record, state=state, reason=reason, transitions=story)
+    return record if told else record.with_step(Transition(at, run_id, state, reason))
 
 
 def queued(record: SyncRecord, stage: Stage, *, at: datetime, shards: int) -> SyncRecord:

@@ -167,14 +167,16 @@ def _unchanged(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecor
 
 
 def _withdraw(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
-    """Delete the document, then its sidecar; gone is a fact only when the knowledge base says so."""
+    """Delete the document, then its sidecar; gone is a fact only when the knowledge base says so.
+
+    What is absent already was deleted at an unknown moment by a killed run: now is an upper bound of it.
+    """
     unsay_synced(run, change.stored)
-    removed_at = delete_object(run, record.document_key, record.body_etag)
-    sidecar_at = delete_object(run, sidecar_key(record.document_key), record.sidecar_etag)
+    removed_at = delete_object(run, record.document_key, record.body_etag) or run.engine.now()
+    sidecar_at = delete_object(run, sidecar_key(record.document_key), record.sidecar_etag) or removed_at
     run.count(withdrawn=1)
-    times = [at for at in (removed_at, sidecar_at, record.published_at) if at is not None]
     record = _rendered(run, change, record)
-    record = replace(record, published_at=max(times, default=run.engine.now()), body_etag="", sidecar_etag="")
+    record = replace(record, published_at=max(removed_at, sidecar_at), body_etag="", sidecar_etag="")
     return _await_confirmation(run, record, State.WITHDRAWING, change.reason)
 
 
