@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import Home, a_home
+from builders import Home, TickingClock, a_home
 
 
 @pytest.fixture
@@ -17,7 +17,9 @@ def home(tmp_path: Path) -> Home:
 def open_home(tmp_path: Path) -> Callable[..., Home]:
     """Open the same folder again, as another process or with other settings would."""
 
+    clock = TickingClock()
+
     def opened(**settings: object) -> Home:
-        return a_home(tmp_path / "home", **settings)  # type: ignore[arg-type]
+        return a_home(tmp_path / "home", clock=clock, **settings)  # type: ignore[arg-type]
 
     return opened

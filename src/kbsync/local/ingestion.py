@@ -21,6 +21,8 @@ from kbsync.local.kb_schema import KnowledgeBaseFile
 from kbsync.model import Clock, DocumentStatus, IngestionJob, JobStatistics, JobStatus, sidecar_key
 
 DOCUMENTS_PER_SLICE = 64
+_LOCK_WAIT_SECONDS = 0.2
+"""How long a look at a job waits for the process that is at it: so nobody spins who polls without a pause."""
 _MOST_FILES_NAMED = 10
 TEXT_VERSION = 1
 """Raised when the text that is embedded is made in another way: then every document is embedded anew."""
@@ -93,12 +95,13 @@ class Ingestion:
         self._jobs = Jobs(file)
         self._space = space_of(embedder)
         self._rows = DocumentRows(file, self._space)
+        self.embedded_count = 0
 
     def advance(self, job_id: str) -> None:
         """Do the next slice of a job that is not final; nothing where another process is at it."""
         lock = FileLock(f"{self._file.path}.ingestion.lock")
         try:
-            with lock.acquire(blocking=False):
+            with lock.acquire(timeout=_LOCK_WAIT_SECONDS):
                 job = self._jobs.get(job_id)
                 if job.status is JobStatus.STARTING:
                     self._scan(job)
@@ -180,6 +183,8 @@ class Ingestion:
                     updated_at=self._now(),
                 )
             )
+        if self._embedder and not tasks:
+            self._embedder.release()
 
     def _change(self, task: _Task) -> _Change:
         stored = self._rows.stored(task.key)
@@ -209,6 +214,7 @@ class Ingestion:
         if not missing:
             return {}
         rows = self._embedder.embed_documents(missing)
+        self.embedded_count += len(missing)
         return {text: row.tobytes() for text, row in zip(missing, rows, strict=True)}
 
     def _apply(self, change: _Change, vectors: dict[str, bytes]) -> str:

@@ -54,6 +54,11 @@ class LocalKnowledgeBase:
         self._ingestion = Ingestion(self._file, folder, embedder, now, self._faults)
         self._search = Search(self._file, embedder, space_of(embedder))
 
+    @property
+    def embedded(self) -> int:
+        """Number of texts that this object has embedded for documents so far."""
+        return self._ingestion.embedded_count
+
     def start_job(self, *, description: str, client_token: str) -> IngestionJob:
         """Start an ingestion job over all documents; raise JobAlreadyRunningError where one runs."""
         self._faults.fail_call()

@@ -8,7 +8,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from math import log
 
@@ -41,19 +41,11 @@ class WordScore:
     coverage: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class WordMatches:
-    """The documents that have a word of the query; `ceiling` is a BM25 that no document reaches."""
-
-    scores: Mapping[int, WordScore] = field(default_factory=dict)
-    ceiling: float = 1.0
-
-
-def match_words(file: KnowledgeBaseFile, query: str) -> WordMatches:
+def match_words(file: KnowledgeBaseFile, query: str) -> Mapping[int, WordScore]:
     """Return the score of each document with a word of the query; a long query counts by its rarest words."""
     count, average = file.query("SELECT count(*), avg(word_count) FROM documents WHERE status = 'INDEXED'")[0]
     if not count:
-        return WordMatches()
+        return {}
     terms = sorted(set(file.words(query)) - STOP_WORDS)
     spread = _spread(file, terms)
     postings = _postings(file, spread) | _compound_postings(file, query)
@@ -66,7 +58,7 @@ def match_words(file: KnowledgeBaseFile, query: str) -> WordMatches:
             length_part = 1 - _B + _B * lengths[document_id] / average
             scores[document_id].bm25 += worth[term] * times * (_K1 + 1) / (times + _K1 * length_part)
             scores[document_id].coverage += worth[term] / total
-    return WordMatches(scores, total * (_K1 + 1))
+    return scores
 
 
 def _worth(count: int, found: int) -> float:

@@ -11,7 +11,7 @@ from kbsync.errors import UsageError
 from kbsync.local.embedder import Embedder
 from kbsync.local.filters import Condition, filter_condition
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.local.lexical import WordMatches, match_words
+from kbsync.local.lexical import WordScore, match_words
 from kbsync.model import Hit
 
 MOST_QUERY_CHARACTERS = 4_000
@@ -34,32 +34,36 @@ class Search:
             UsageError: neither query nor filter, a limit below 1, or a filter that is none.
         """
         condition = filter_condition(given)
-        text = query.replace("\x00", " ").strip()[:MOST_QUERY_CHARACTERS]
         if limit < 1:
             raise UsageError("a search returns at least one hit")
+        text = query.encode("utf-8", "replace").decode().replace("\x00", " ").strip()[:MOST_QUERY_CHARACTERS]
         if not text and given is None:
             raise UsageError("a search needs a query or a filter")
-        if not text:
-            return self._hits(self._matching(condition, limit))
-        words = match_words(self._file, text)
-        scores = self._fused(text, words, condition, max(limit, _CANDIDATES))
-        best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
-        return self._hits(dict(best))
+        vector = self._embedder.embed_query(text).tobytes() if self._embedder and text else None
+        with self._file.snapshot():
+            if not text:
+                return self._hits(self._matching(condition, limit))
+            scores = self._scores(match_words(self._file, text), vector, condition, max(limit, _CANDIDATES))
+            best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+            return self._hits(dict(best))
 
-    def _fused(
-        self, text: str, words: WordMatches, condition: Condition, candidates: int
+    def _scores(
+        self, words: Mapping[int, WordScore], vector: bytes | None, condition: Condition, candidates: int
     ) -> dict[int, float]:
-        allowed = self._allowed(words.scores, condition)
-        by_words = sorted(allowed, key=lambda document_id: -words.scores[document_id].bm25)[:candidates]
-        if self._embedder is None:
-            return {document_id: words.scores[document_id].bm25 for document_id in by_words}
-        vector = self._embedder.embed_query(text).tobytes()
+        """Return the fused score of the best candidates of both sides, or their BM25 without a vector.
+
+        A document that has no vector yet (the embedder was changed) counts as the least similar candidate.
+        """
+        allowed = self._allowed(words, condition)
+        by_words = sorted(allowed, key=lambda document_id: -words[document_id].bm25)[:candidates]
+        if vector is None:
+            return {document_id: words[document_id].bm25 for document_id in by_words}
         cosines = self._nearest(vector, condition, candidates) | self._cosines(vector, by_words)
+        lowest = min(cosines.values(), default=0.0)
         scores = {}
         for document_id in {*cosines, *by_words}:
-            found = words.scores.get(document_id)
-            coverage = found.coverage if found else 0.0
-            scores[document_id] = cosines.get(document_id, 0.0) + _COVERAGE_WEIGHT * coverage**2
+            coverage = words[document_id].coverage if document_id in words else 0.0
+            scores[document_id] = cosines.get(document_id, lowest) + _COVERAGE_WEIGHT * coverage**2
         return scores
 
     def _nearest(self, vector: bytes, condition: Condition, candidates: int) -> dict[int, float]:

@@ -37,3 +37,6 @@ class UseEmbedder:
         """Return one unit vector."""
         vector: Floats = self.embed_documents([text])[0]
         return vector
+
+    def release(self) -> None:
+        """Nothing is held beyond the model."""

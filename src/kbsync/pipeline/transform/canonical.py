@@ -1,11 +1,9 @@
-"""Raw attribute values as text and as bytes, by one rule each, the same in every process. Imports errors."""
+"""Raw attribute values as text and as bytes, by one rule each, the same in every process."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
-
-from kbsync.errors import UnreadableIncidentError
 
 _LONGEST_PLAIN_EXPONENT = 130
 """DynamoDB's numbers end at 1E+125. Source: Amazon DynamoDB Developer Guide, "Data types"."""
@@ -22,7 +20,9 @@ def number_text(value: Decimal | float) -> str:
     if number.is_zero():
         return "0"
     if abs(number.adjusted()) > _LONGEST_PLAIN_EXPONENT:
-        return str(number)
+        sign, digits, _ = number.as_tuple()
+        shown = "".join(map(str, digits)).rstrip("0")
+        return f"{'-' if sign else ''}{shown}E{number.adjusted() - len(shown) + 1:+d}"
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -30,8 +30,7 @@ def number_text(value: Decimal | float) -> str:
 def digest_of(value: object) -> str:
     """Return SHA-256 hex over a value's canonical bytes; equal numbers and sets are equal in every form.
 
-    Raises:
-        UnreadableIncidentError: a value of a type that no store of ours returns.
+    Never fails: a value of a type that no store of ours returns counts by its type alone.
     """
     digest = hashlib.sha256()
     waiting = [value]
@@ -60,7 +59,7 @@ def _scalar_bytes(value: object) -> bytes:
         return _sized(b"b", bytes(value))
     if isinstance(value, AbstractSet):
         return b"e%d;" % len(value) + b"".join(sorted(map(_scalar_bytes, value)))
-    raise UnreadableIncidentError(f"an attribute holds a value of type {type(value).__name__}")
+    return _sized(b"u", type(value).__name__.encode())
 
 
 def _sized(kind: bytes, content: bytes) -> bytes:

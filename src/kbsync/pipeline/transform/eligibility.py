@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from kbsync.model import Attributes, NoDocument, WithdrawReason
 from kbsync.pipeline.transform.clean import clean_line
-from kbsync.pipeline.transform.read import elements, scalar_text
+from kbsync.pipeline.transform.read import members, scalar_text
 from kbsync.pipeline.transform.rules import Rule, TransformRules
 
 
@@ -52,8 +52,8 @@ def _comparable_values(value: object) -> Iterator[str]:
             yield from map(_comparable, (text, *text.split(",")))
         elif isinstance(current, Mapping):
             waiting.extend(current.values())
-        elif text is None and not isinstance(current, bytes):
-            waiting.extend(elements(current))
+        else:
+            waiting.extend(members(current) or ())
 
 
 def _comparable(text: str) -> str:

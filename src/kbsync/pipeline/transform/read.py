@@ -1,9 +1,11 @@
 """A raw item to an `Incident`: lenient about the original's fields, strict about what is a text.
 
-NULL and empty are missing. A number as text follows one rule (canonical.py). A map or binary where the body
-needs a text is unreadable (O-30); where only the sidecar would hold it, it is left out and noted (O-07).
+NULL, empty and words that say "nothing" are missing. A number as text follows one rule (canonical.py). A map
+or binary where the body needs a text is unreadable (O-30); where only the sidecar would hold it, it is left
+out and noted (O-07).
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from zoneinfo import ZoneInfo
 from kbsync.errors import UnreadableIncidentError
 from kbsync.model import Attributes
 from kbsync.pipeline.transform.canonical import number_text
+from kbsync.pipeline.transform.clean import clean_line
 from kbsync.pipeline.transform.dates import Moment, read_moment
 from kbsync.pipeline.transform.rules import TransformRules
 
@@ -35,6 +38,15 @@ LABELS = (
 )
 
 Note = Callable[[str], None]
+
+_MOST_LEVELS = 32
+"""Source: Amazon DynamoDB Developer Guide, "Quotas": nested attribute depth."""
+
+_FILLER = re.compile(
+    r"(?:none|null|nil|undefined|nan|n/?a|-{1,3}|no (?:especificad|disponible|aplica)[oa]?|not (?:specified|available))\.?",
+    re.IGNORECASE,
+)
+_WORD_SEPARATOR = re.compile(r"[,;\n]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +90,22 @@ def read_incident(attributes: Attributes, rules: TransformRules, note: Note) -> 
     Raises:
         UnreadableIncidentError: a text that the body needs is no text; names the attribute and the type.
     """
-    resolution = attributes.get("resolution")
-    solved = resolution if isinstance(resolution, Mapping) else {"description": resolution}
-    analysis = _member(_member(attributes, "cline_work"), "analysis")
-    solution = _member(_member(attributes, "cline_work"), "solution")
+    solved = _described(attributes.get("resolution"), "description")
+    work = _described(attributes.get("cline_work"), "other")
+    if scalar_text(work.get("other")) != "":
+        note("cline_work was left out: it is no map")
+    analysis = _described(work.get("analysis"), "root_cause")
+    solution = _described(work.get("solution"), "description")
     labels = {name: _label(attributes.get(name), name, note) for name in LABELS}
     labels["resolution_type"] = _label(solved.get("resolution_type"), "resolution.resolution_type", note)
     return Incident(
-        title=_text(attributes.get("title"), "title"),
-        description=_text(attributes.get("description"), "description"),
-        error_message=_text(attributes.get("error_message"), "error_message"),
-        root_cause=_text(solved.get("root_cause"), "resolution.root_cause")
-        or _text(analysis.get("root_cause"), "cline_work.analysis.root_cause"),
-        resolution=_text(solved.get("description"), "resolution.description")
-        or _text(solution.get("description"), "cline_work.solution.description"),
+        title=_text(attributes.get("title"), "title", note),
+        description=_text(attributes.get("description"), "description", note),
+        error_message=_text(attributes.get("error_message"), "error_message", note),
+        root_cause=_text(solved.get("root_cause"), "resolution.root_cause", note)
+        or _text(analysis.get("root_cause"), "cline_work.analysis.root_cause", note),
+        resolution=_text(solved.get("description"), "resolution.description", note)
+        or _text(solution.get("description"), "cline_work.solution.description", note),
         steps=_lines(solution.get("steps"), "cline_work.solution.steps"),
         code_changes=tuple(_code_changes(solution.get("code_changes"))),
         affected_systems=_words(attributes.get("affected_systems"), "affected_systems", note),
@@ -118,47 +132,66 @@ def scalar_text(value: object) -> str | None:
     return None
 
 
-def elements(value: object) -> list[object]:
-    """Return a list's or set's elements, a set's in order of text (O-12); a scalar is its own element."""
+def members(value: object) -> list[object] | None:
+    """Return the members of a list, or of a set in order of text (O-12); None for what is neither."""
     if isinstance(value, AbstractSet):
-        return sorted(value, key=lambda element: scalar_text(element) or repr(element))
-    return list(value) if isinstance(value, list | tuple) else [value]
+        return sorted(value, key=lambda member: scalar_text(member) or repr(member))
+    return list(value) if isinstance(value, list | tuple) else None
 
 
-def _member(value: object, name: str) -> Mapping[str, object]:
-    member = value.get(name) if isinstance(value, Mapping) else None
-    return member if isinstance(member, Mapping) else {}
+def _elements(value: object) -> list[object]:
+    within = members(value)
+    return [value] if within is None else within
+
+
+def _described(value: object, name: str) -> Mapping[str, object]:
+    """Return a map as it is; anything else is meant as the member with this name."""
+    return value if isinstance(value, Mapping) else {name: value}
 
 
 def _present(first: object, second: object) -> object:
     return second if scalar_text(first) == "" else first
 
 
-def _text(value: object, path: str) -> str:
-    return "\n".join(_lines(value, path))
+def _text(value: object, path: str, note: Note) -> str:
+    text = "\n".join(_lines(value, path))
+    if _FILLER.fullmatch(text.strip()):
+        note(f"{path} was left out: it only says that there is nothing")
+        return ""
+    return text
 
 
 def _lines(value: object, path: str) -> tuple[str, ...]:
     """Texts of a list; where the body takes steps, a map is shown as its members in order of name."""
-    if isinstance(value, Mapping) or any(isinstance(element, bytes) for element in elements(value)):
+    elements = _elements(value)
+    if isinstance(value, Mapping) or not all(map(_is_text, elements)):
         raise UnreadableIncidentError(f"{path} is no text: it holds a {type(value).__name__}")
-    return tuple(filter(None, (_nested_text(element) for element in elements(value))))
+    return tuple(filter(None, map(_nested_text, elements)))
 
 
-def _nested_text(value: object) -> str:
-    """Text of anything that a list can hold, depth bounded by what the store allows (32 levels)."""
+def _is_text(element: object) -> bool:
+    return isinstance(element, Mapping) or members(element) is not None or scalar_text(element) is not None
+
+
+def _nested_text(value: object, levels: int = _MOST_LEVELS) -> str:
+    """Text of anything that a list can hold; binary values inside are left out.
+
+    Raises:
+        UnreadableIncidentError: nested deeper than an item can be.
+    """
+    if not levels:
+        raise UnreadableIncidentError(f"an attribute is nested deeper than {_MOST_LEVELS} levels")
     if isinstance(value, Mapping):
-        shown = ((str(name), _nested_text(value[name])) for name in sorted(value, key=str))
+        shown = ((str(name), _nested_text(value[name], levels - 1)) for name in sorted(value, key=str))
         return "; ".join(f"{name}: {text}" for name, text in shown if text)
-    text = scalar_text(value)
-    if text is None:
-        within = () if isinstance(value, bytes) else (_nested_text(element) for element in elements(value))
-        return ", ".join(filter(None, within))
-    return text
+    within = members(value)
+    if within is None:
+        return scalar_text(value) or ""
+    return ", ".join(filter(None, (_nested_text(member, levels - 1) for member in within)))
 
 
 def _code_changes(value: object) -> Iterable[CodeChange]:
-    for element in elements(value):
+    for element in _elements(value):
         if isinstance(element, Mapping):
             file = _nested_text(element.get("file"))
             rest = {name: element[name] for name in element if name not in ("file", "description")}
@@ -177,13 +210,13 @@ def _label(value: object, path: str, note: Note) -> str:
 
 
 def _words(value: object, path: str, note: Note) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else elements(value)
+    parts = _WORD_SEPARATOR.split(value) if isinstance(value, str) else _elements(value)
     words = (_label(part, path, note).strip() for part in parts)
     return tuple(dict.fromkeys(filter(None, words)))
 
 
 def _date(value: object, path: str, rules: TransformRules, note: Note) -> ReadDate:
-    text = _label(value, path, note)
+    text = clean_line(_label(value, path, note), note)
     if not text:
         return ReadDate()
     moment = read_moment(text, ZoneInfo(rules.timezone), rules.date_order)

@@ -45,13 +45,14 @@ class IncidentTransform:
         """Versions and a hash of the settings, as one short text: another value means render again."""
         return self._rendered_by
 
+    def document_key(self, incident_id: str) -> str:
+        """Return the stable key of an incident's document, derived from its id alone."""
+        return document_key(self._rules.prefix, incident_id)
+
     def source_version(self, attributes: Attributes) -> str:
         """Return the hash of the raw values of all that a document or its eligibility depends on.
 
         `kb_sync_status` is no part of it, and equal numbers and sets are equal in every form.
-
-        Raises:
-            UnreadableIncidentError: a value of a type that no store of ours returns.
         """
         return digest_of({name: attributes[name] for name in self._source_attributes if name in attributes})
 
@@ -79,7 +80,7 @@ class IncidentTransform:
         body_hash = hashlib.sha256(body).hexdigest()
         attributes = sidecar_attributes(stored.incident_id, incident, title, body_hash[:12], notes.setdefault)
         sidecar = render_sidecar(attributes, self._rules.metadata_budget_bytes, notes.setdefault)
-        key = document_key(self._rules.prefix, stored.incident_id)
+        key = self.document_key(stored.incident_id)
         return Document(
             key=key,
             body=body,
@@ -114,8 +115,8 @@ class _Publishing:
             resolution=self._prose(incident.resolution),
             steps=tuple(filter(None, map(self._prose, incident.steps))),
             code_changes=tuple(CodeChange(*change) for change in changes if any(change)),
-            affected_systems=tuple(filter(None, map(self._line, incident.affected_systems))),
-            tags=tuple(filter(None, map(self._line, incident.tags))),
+            affected_systems=tuple(dict.fromkeys(filter(None, map(self._line, incident.affected_systems)))),
+            tags=tuple(dict.fromkeys(filter(None, map(self._line, incident.tags)))),
             labels=tuple((name, text) for name, value in incident.labels if (text := self._line(value))),
             created=self._date(incident.created),
             resolved=self._date(incident.resolved),

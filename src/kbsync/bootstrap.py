@@ -1,0 +1,163 @@
+"""Composition root: Settings to Engine, and the only chooser between the local and the AWS adapters.
+
+May import everything below the CLI. Invariant: nothing of a backend is imported before it was chosen, so each
+works without the packages of the other.
+"""
+
+# ruff: noqa: PLC0415 - a backend's modules need packages that the other backend does without
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kbsync.errors import ConfigInvalidError, MissingExtraError
+from kbsync.model import Clock
+from kbsync.pipeline.discover import turn_marking_on
+from kbsync.ports import Engine, Policy
+from kbsync.settings import Rule, Settings
+
+if TYPE_CHECKING:
+    from kbsync.local.embedder import Embedder
+    from kbsync.pipeline.transform.rules import TransformRules
+
+DATABASE = "kbsync.db"
+KNOWLEDGE_BASE = "knowledge_base.db"
+DOCUMENTS = "documents"
+LEASES = "leases"
+ALERTS = "alerts.jsonl"
+
+LOCAL_HINT = "pip install 'kbsync[local]'"
+
+_LOGGER = logging.getLogger("kbsync.bootstrap")
+
+
+def utc_now() -> datetime:
+    """Return the present moment as an aware UTC datetime."""
+    return datetime.now(UTC)
+
+
+def build_engine(
+    settings: Settings, *, now: Clock = utc_now, sleep: Callable[[float], None] = time.sleep
+) -> Engine:
+    """Return one of each port as the settings choose; opening the embedded home creates what is missing.
+
+    A repeat opens the same home again, also from another process. No embedding model is loaded before a text
+    is embedded.
+
+    Raises:
+        ConfigInvalidError (fatal): a setting that cannot be worked with; nothing was created.
+        MissingExtraError (fatal): the backend's packages are not installed; the hint installs them.
+        SchemaTooNewError (fatal): a newer kbsync wrote the home; nothing was changed.
+    """
+    if settings.backend == "aws":
+        raise ConfigInvalidError(
+            "BACKEND=aws: this version has the embedded backend only",
+            hint="use KBSYNC_BACKEND=local, or a version with the AWS backend",
+        )
+    try:
+        engine = _build_local(settings, now, sleep)
+    except ImportError as error:
+        package = (error.name or "").split(".")[0]
+        if package in ("", "kbsync"):
+            raise
+        raise MissingExtraError(f"local mode needs the package {package}", hint=LOCAL_HINT) from error
+    # Every writer of an embedded home marks, so a table that was empty once never needs a full pass.
+    first_page = engine.incidents.scan(cursor="", limit=1)
+    turn_marking_on(engine, table_is_empty=not first_page.items)
+    return engine
+
+
+def home_exists(settings: Settings) -> bool:
+    """Whether there is an embedded home to work on; looks, creates nothing."""
+    return (settings.home / DATABASE).is_file()
+
+
+def document_path(settings: Settings, key: str) -> Path:
+    """Return the file in which the embedded document store keeps a key."""
+    return settings.home / DOCUMENTS / key
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return the pipeline's numbers and names as the settings say."""
+    return Policy(
+        closed_statuses=settings.closed_statuses,
+        other_statuses=settings.other_statuses,
+        page_size=settings.batch_size,
+        max_attempts=settings.max_attempts,
+        backoff_seconds=settings.retry_backoff_seconds,
+        lease_seconds=settings.lease_seconds,
+        shards=settings.queue_shards,
+        discovery=settings.discovery,
+        ingestion=settings.ingestion,
+        wait_seconds=settings.wait_seconds,
+    )
+
+
+def rules_of(settings: Settings) -> "TransformRules":
+    """Return how incidents become documents; raise ConfigInvalidError for a prefix that is too long."""
+    from kbsync.pipeline.transform.rules import TransformRules
+
+    return TransformRules(
+        prefix=settings.s3_prefix,
+        closed_statuses=settings.closed_statuses,
+        document_language=settings.document_language,
+        timezone=settings.timezone,
+        date_order=settings.date_order,
+        metadata_budget_bytes=settings.metadata_budget_bytes,
+        exclude=_by_attribute(settings.exclude),
+        confidential=_by_attribute(settings.confidential),
+    )
+
+
+def _by_attribute(rules: tuple[Rule, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    grouped: dict[str, tuple[str, ...]] = {}
+    for name, value in rules:
+        grouped[name] = (*grouped.get(name, ()), value)
+    return tuple(grouped.items())
+
+
+def _build_local(settings: Settings, now: Clock, sleep: Callable[[float], None]) -> Engine:
+    from kbsync.local.alerts import LocalAlerts
+    from kbsync.local.database import LocalDatabase
+    from kbsync.local.document_store import LocalDocumentStore
+    from kbsync.local.faults import LocalFaults
+    from kbsync.local.incident_store import LocalIncidentStore
+    from kbsync.local.knowledge_base import LocalKnowledgeBase
+    from kbsync.local.ledger import LocalLedger
+    from kbsync.pipeline.transform.transform import IncidentTransform
+
+    home, shards = settings.home, settings.queue_shards
+    transform = IncidentTransform(rules_of(settings))
+    faults = LocalFaults.from_json(settings.local_faults)
+    embedder = _choose_embedder(settings.embedder)
+    database = LocalDatabase(home / DATABASE)
+    documents = home / DOCUMENTS
+    return Engine(
+        incidents=LocalIncidentStore(database, shards),
+        ledger=LocalLedger(database, home / LEASES, shards),
+        documents=LocalDocumentStore(documents, "", now),
+        knowledge_base=LocalKnowledgeBase(
+            home / KNOWLEDGE_BASE, documents, settings.s3_prefix, embedder, now, faults
+        ),
+        alerts=LocalAlerts(home / ALERTS),
+        transform=transform,
+        policy=policy_of(settings),
+        now=now,
+        sleep=sleep,
+    )
+
+
+def _choose_embedder(name: str) -> "Embedder | None":
+    """Return the embedder of this name; where `auto` finds no model, search goes by words and says so."""
+    from kbsync.local.embedder import choose_embedder
+
+    try:
+        return choose_embedder(name)
+    except MissingExtraError as error:
+        if name != "auto":
+            raise
+        _LOGGER.warning("search goes by words only: %s (%s)", error, error.hint)
+        return None
