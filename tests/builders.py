@@ -1,4 +1,4 @@
-"""Builders of test values: an incident like BASE of the case list, a clock that ticks, an engine on local adapters."""
+"""Builders of test values: an incident like BASE of the case list, a ticking clock, an engine on local adapters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from kbsync.local.alerts import LocalAlerts
 from kbsync.local.database import LocalDatabase
 from kbsync.local.document_store import LocalDocumentStore
 from kbsync.local.embedder import HashEmbedder
-from kbsync.local.incident_store import LocalIncidentStore
 from kbsync.local.faults import LocalFaults
+from kbsync.local.incident_store import LocalIncidentStore
 from kbsync.local.knowledge_base import LocalKnowledgeBase
 from kbsync.local.ledger import LocalLedger
 from kbsync.pipeline.transform.rules import TransformRules
@@ -104,7 +104,8 @@ class Home:
         return status
 
     def found(self, query: str, **filters: object) -> list[str]:
-        wanted = {"equals": {"key": k, "value": v} for k, v in filters.items()} or None
+        clauses = [{"equals": {"key": key, "value": value}} for key, value in filters.items()]
+        wanted = {"andAll": clauses} if len(clauses) > 1 else (clauses or [None])[0]
         hits = self.knowledge_base.retrieve(query, limit=10, filter=wanted)
         return [str(hit.metadata["incident_id"]) for hit in hits]
 

@@ -8,7 +8,16 @@ from kbsync.ports import DocumentStore, Engine, IncidentStore, KnowledgeBase, Le
 
 EFFECTS = {
     "incidents": {"write_sync_status", "change"},
-    "ledger": {"acquire_lease", "renew_lease", "release_lease", "mark", "save", "drop", "write_value", "save_run"},
+    "ledger": {
+        "acquire_lease",
+        "renew_lease",
+        "release_lease",
+        "mark",
+        "save",
+        "drop",
+        "write_value",
+        "save_run",
+    },
     "documents": {"put", "delete"},
     "knowledge_base": {"start_job", "job"},
 }

@@ -26,6 +26,8 @@ from kbsync.errors import ConfigInvalidError
 Rule = tuple[str, str]
 """An incident attribute and the value that makes the rule hold, e.g. `("category", "database")`."""
 
+_A_WEEK = 7 * 86_400.0
+
 _VARIABLES = {
     "backend": "KBSYNC_BACKEND",
     "home": "KBSYNC_HOME",
@@ -57,7 +59,13 @@ def _rules(value: object) -> object:
 
 
 def _path(value: object) -> object:
-    return Path(value).expanduser() if isinstance(value, str) and value else value
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("must name a folder or file, and is empty")
+    return Path(value).expanduser() if isinstance(value, str) else value
+
+
+def _default_home() -> Path:
+    return Path("~/.kbsync").expanduser()
 
 
 def _upper(value: object) -> object:
@@ -88,13 +96,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     backend: Literal["local", "aws"] = Field("local", description="where incidents and documents live")
-    home: Folder = Field(Path("~/.kbsync").expanduser(), description="folder of the embedded backend")
+    home: Folder = Field(default_factory=_default_home, description="folder of the embedded backend")
     config: Folder | None = Field(None, description="TOML file; <home>/kbsync.toml when it exists")
     s3_prefix: str = Field("incidents/", description="what every document key begins with")
     batch_size: int = Field(
         50, ge=1, le=100, description="incidents worked on at a time (a page, not a limit)"
     )
     closed_statuses: Names = Field(("CLOSED",), min_length=1, description="statuses that want a document")
+    other_statuses: Names = Field(
+        (),
+        description="statuses looked through for documents to withdraw, with DISCOVERY=index",
+        examples=["OPEN,REOPENED"],
+    )
     document_language: Literal["es", "en"] = Field(
         "es", description="headings where an incident names no language"
     )
@@ -136,7 +149,7 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "WARNING", description="least level that is logged"
     )
-    wait_seconds: Annotated[float | None, BeforeValidator(_optional_number), Field(ge=0)] = Field(
+    wait_seconds: Annotated[float | None, BeforeValidator(_optional_number), Field(ge=0, le=_A_WEEK)] = Field(
         None, description="longest wait for ingestion in a run; empty: until it ends", examples=[60]
     )
 
@@ -236,7 +249,7 @@ def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -
 def _config_path(values: Mapping[str, object]) -> Path | None:
     if values.get("config"):
         return Path(str(values["config"])).expanduser()
-    home = Path(str(values.get("home") or Settings.model_fields["home"].default)).expanduser()
+    home = Path(str(values.get("home") or _default_home())).expanduser()
     default = home / "kbsync.toml"
     return default if default.is_file() else None
 

@@ -16,7 +16,6 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def open_home(tmp_path: Path) -> Callable[..., Home]:
     """Open the same folder again, as another process or with other settings would."""
-
     clock = TickingClock()
 
     def opened(**settings: object) -> Home:

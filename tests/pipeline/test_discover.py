@@ -10,6 +10,7 @@ from builders import Home, an_incident
 from kbsync.model import State
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.discover import MARKING, turn_marking_on
+from kbsync.pipeline.plan import plan_once
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
 from kbsync.ports import Policy
@@ -37,7 +38,9 @@ def test_o_09_index_is_paged_to_its_end(open_home: OpenHome) -> None:
 
 def test_foreign_true_without_a_record_counts_as_unsynced(home: Home) -> None:
     """The old function's `synced: true` proves nothing: no record of ours stands behind it."""
-    written_by_another(home, an_incident(kb_sync_status={"synced": True, "synced_at": "2025-01-01T00:00:00Z"}))
+    written_by_another(
+        home, an_incident(kb_sync_status={"synced": True, "synced_at": "2025-01-01T00:00:00Z"})
+    )
 
     assert sync_once(home.engine).indexed == 1
 
@@ -177,7 +180,9 @@ def test_deadline_in_the_index_goes_on_from_the_cursor(open_home: OpenHome) -> N
 
 
 @pytest.mark.parametrize("language", ["es", "en"])
-def test_o_39_changed_template_setting_rebuilds_each_document_once(open_home: OpenHome, language: str) -> None:
+def test_o_39_changed_template_setting_rebuilds_each_document_once(
+    open_home: OpenHome, language: str
+) -> None:
     """O-39: documents made with another setting are rebuilt once and only once."""
     home = open_home()
     upsert_incidents(home.engine, [an_incident(incident_id=f"INC-{n}") for n in range(3)])
@@ -188,3 +193,16 @@ def test_o_39_changed_template_setting_rebuilds_each_document_once(open_home: Op
 
     assert (first.published, second.found) == ((0, 0) if language == "es" else (3, 0))
     assert {r.state for r in home.ledger.records(["INC-0", "INC-1", "INC-2"]).values()} == {State.INDEXED}
+
+
+def test_lowered_shard_count_strands_no_entry(open_home: OpenHome) -> None:
+    """Readers cover the highest count of shards ever stored."""
+    home = open_home(policy=Policy(shards=8))
+    sync_once(home.engine)
+    upsert_incidents(home.engine, [an_incident(incident_id=f"INC-{n}") for n in range(20)])
+    home = open_home(policy=Policy(shards=1))
+
+    planned = {change.incident_id for change in plan_once(home.engine)}
+    report = sync_once(home.engine)
+
+    assert (len(planned), report.indexed, report.pending) == (20, 20, 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builders import Home, an_incident
-from kbsync.errors import AccessDeniedError, ThrottledError, UnavailableError
+from kbsync.errors import AccessDeniedError, RedactionFailedError, ThrottledError, UnavailableError
 from kbsync.local.faults import LocalFaults
 from kbsync.model import Mark, State
 from kbsync.pipeline.changes import retry_incidents, update_incident, upsert_incidents
@@ -330,10 +330,8 @@ def test_refused_document_is_quarantined_and_its_old_version_withdrawn(open_home
     assert home.map_of()["synced"] is False
 
 
-def test_redaction_failure_withdraws_the_live_document(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redaction_failure_withdraws_the_live_document(home: Home) -> None:
     """P6: where redaction cannot run, nothing stays published of the edit's incident."""
-    from kbsync.errors import RedactionFailedError
-
     upsert_incidents(home.engine, [an_incident(), *many(4)])
     sync_once(home.engine)
     update_incident(home.engine, "INC-1001", {"description": "whatever"})
@@ -353,7 +351,9 @@ def test_redaction_failure_withdraws_the_live_document(home: Home, monkeypatch: 
 
     assert home.state() == "quarantined"
     assert "INC-1001" not in home.found("pool exhausted")
-    assert home.keys() == {k for n in range(4) for k in (f"incidents/INC-{n}.md", f"incidents/INC-{n}.md.metadata.json")}
+    assert home.keys() == {
+        k for n in range(4) for k in (f"incidents/INC-{n}.md", f"incidents/INC-{n}.md.metadata.json")
+    }
 
 
 def test_hole_in_the_transform_is_one_incidents_trouble(home: Home) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from builders import Home, an_incident
+from kbsync.errors import UnavailableError
 from kbsync.local.faults import LocalFaults
 from kbsync.model import DocumentInfo, DocumentStatus, IngestionJob, State
 from kbsync.pipeline.changes import reopen_incident, update_incident, upsert_incidents
@@ -136,8 +137,6 @@ def test_owed_job_that_somebody_ran_since_is_not_started_again(home: Home) -> No
 
 
 def _unavailable(*_: object, **__: object) -> IngestionJob:
-    from kbsync.errors import UnavailableError
-
     raise UnavailableError("503")
 
 

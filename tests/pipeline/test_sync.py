@@ -211,9 +211,7 @@ def test_changed_prefix_moves_the_document_once(open_home: OpenHome) -> None:
 def test_o_55_second_run_at_once_ends_as_busy_without_work(home: Home) -> None:
     """O-55: the loser says that another run is active; nothing is done twice."""
     upsert_incidents(home.engine, [an_incident()])
-    lease = home.ledger.acquire_lease(
-        "publisher", "other", now=home.clock(), seconds=120, grace_seconds=60
-    )
+    lease = home.ledger.acquire_lease("publisher", "other", now=home.clock(), seconds=120, grace_seconds=60)
 
     with pytest.raises(BusyError):
         sync_once(home.engine)

@@ -1,7 +1,7 @@
 """The demo's story: import, sync, search, redaction, reopen, failure; each step checks its own outcome.
 
-May import the pipeline, importing and ports; prints nothing. Invariant: what a step tells was read back from
-the engine, and a repeat on the same folder ends in the same state.
+May import the pipeline, importing, views and ports; prints nothing. Invariant: what a step
+tells was read back from the engine, and a repeat on the same folder ends in the same state.
 """
 
 from collections import Counter
@@ -10,12 +10,17 @@ from dataclasses import dataclass
 
 from kbsync.demo.incidents import demo_incidents
 from kbsync.errors import UsageError
-from kbsync.model import RunReport, State
+from kbsync.model import DocumentStatus, RunReport, State
 from kbsync.pipeline.changes import reopen_incident, upsert_incidents
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.run import Progress, no_progress
 from kbsync.pipeline.sync import sync_once
+from kbsync.pipeline.transform.body import HEADINGS
 from kbsync.ports import Engine
+from kbsync.views.report import View
+from kbsync.views.search import Question, search_view
+from kbsync.views.status import status_view
+from kbsync.views.story import explain_view
 
 OPEN = "INC-3220"
 UNREADABLE = "INC-3120"
@@ -29,6 +34,7 @@ QUERIES = (
 REOPENED_QUERY = "las integraciones fallan desde medianoche porque venció el certificado"
 
 _HITS = 3
+_RESOLUTIONS = tuple(headings[4] for headings in HEADINGS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +104,11 @@ def _first_sync(engine: Engine, progress: Progress) -> Step:
 
 
 def _search(engine: Engine, language: str, query: str, expected: str) -> Step:
-    hits = engine.knowledge_base.retrieve(query, limit=_HITS)
-    found = [str(hit.metadata["incident_id"]) for hit in hits]
+    hits = _hits(engine, query)
     lines = [f"“{query}”"]
     for hit in hits[:1]:
-        lines += [f"best hit {hit.metadata['incident_id']}: {_title(hit.text)}", *_resolution(hit.text)]
+        lines += [f"best hit {hit['incident_id']}: {hit['title']}", f"resolution: {hit['resolution']}"]
+    found = [str(hit["incident_id"]) for hit in hits]
     outcome = {"language": language, "query": query, "hits": found}
     title = {"es": "Search in Spanish", "en": "Search in English"}[language]
     return Step(f"search_{language}", title, tuple(lines), outcome, ok=found[:1] == [expected])
@@ -127,53 +133,53 @@ def _reopen(engine: Engine, progress: Progress) -> Step:
     reopen_incident(engine, REOPENED)
     report = sync_once(engine, trigger="demo", progress=progress)
     after = _found(engine, REOPENED_QUERY)
-    state = engine.ledger.records([REOPENED])[REOPENED].state
+    story = explain_view(engine, REOPENED)
+    document = story["document"]
+    held = document["knowledge_base_status"] if isinstance(document, dict) else None
     lines = (
         f"“{REOPENED_QUERY}”",
         f"before: {', '.join(before)}",
         f"{REOPENED} is reopened: what was said to solve it is in doubt again.",
-        f"The next run withdraws {report.withdrawn} document and confirms that it is gone.",
+        f"The next run withdraws {report.withdrawn} document; the knowledge base then says {held}.",
         f"after:  {', '.join(after) or 'nothing'}",
     )
-    outcome = {"incident_id": REOPENED, "before": before, "after": after, "state": str(state)}
-    ok = before[:1] == [REOPENED] and REOPENED not in after and state is State.WITHDRAWN
+    outcome = {"incident_id": REOPENED, "before": before, "after": after, "state": story["state"]}
+    gone = REOPENED not in after and held == DocumentStatus.NOT_FOUND
+    ok = before[:1] == [REOPENED] and gone and story["state"] == State.WITHDRAWN
     return Step("reopen", "Reopen", lines, outcome, ok=ok)
 
 
 def _failure(engine: Engine, progress: Progress) -> Step:
     """Run once more: nothing is new, and the unreadable one has had its three attempts."""
     idle = sync_once(engine, trigger="demo", progress=progress)
-    record = engine.ledger.records([UNREADABLE])[UNREADABLE]
+    story = explain_view(engine, UNREADABLE)
+    steps = story["transitions"] if isinstance(story["transitions"], list) else []
     lines = (
         f"A third run finds nothing new: {idle.published} published, {idle.objects_written} files written.",
-        f"{UNREADABLE} is {record.state} after {record.attempts} attempts: {record.reason}.",
-        *(f"  {each.at:%H:%M:%S}  {each.state:<12} {each.reason}" for each in record.transitions),
-        "A correction of the incident releases it by itself; `retry` does so by hand.",
+        f"{UNREADABLE} is {story['state']} after {story['attempts']} attempts: {story['reason']}.",
+        *(f"  {each['at']}  {each['state']:<12} run {each['run_id']}" for each in steps),
+        f"What happens next: {story['next']}.",
     )
-    outcome = {
-        "incident_id": UNREADABLE,
-        "state": str(record.state),
-        "attempts": record.attempts,
-        "reason": record.reason,
-        "published": idle.published,
-        "objects_written": idle.objects_written,
-    }
-    ok = record.state is State.QUARANTINED and bool(record.reason) and not idle.objects_written
+    told = {name: story[name] for name in ("incident_id", "state", "attempts", "reason", "next")}
+    outcome = {**told, "published": idle.published, "objects_written": idle.objects_written}
+    ok = story["state"] == State.QUARANTINED and bool(story["reason"]) and not idle.objects_written
     return Step("failure", "A failure, explained", lines, outcome, ok=ok)
 
 
 def _sum(engine: Engine) -> Step:
-    """Add up: each incident is in one state, or is open and was never anything else to us."""
-    states = {str(state): count for state, count in engine.ledger.count_records()[0].items() if count}
-    incidents = sum(engine.incidents.count_by_status().values())
-    without = incidents - sum(states.values())
-    told = [f"{count} {state}" for state, count in sorted(states.items())]
-    line = f"{incidents} incidents: {', '.join(told)}, {without} open without a document."
-    outcome = {"incidents": incidents, "states": states, "without_record": without}
-    return Step("status", "Where everything stands", (line,), outcome, ok=without == len((OPEN,)))
+    """Add up: the states and what is not closed make up the whole table."""
+    status = status_view(engine)
+    states = status["states"] if isinstance(status["states"], dict) else {}
+    held = {state: count for state, count in states.items() if count}
+    told = [*(f"{count} {state}" for state, count in held.items()), f"{status['not_closed']} not closed"]
+    line = f"{' + '.join(told)} = {status['incidents']} incidents."
+    outcome = {"incidents": status["incidents"], "states": held, "not_closed": status["not_closed"]}
+    not_closed = len((OPEN, REOPENED))
+    ok = status["not_closed"] == not_closed and sum(held.values()) + not_closed == status["incidents"]
+    return Step("status", "Where everything stands", (line,), outcome, ok=ok)
 
 
-def _counts(report: RunReport) -> dict[str, object]:
+def _counts(report: RunReport) -> View:
     return {
         "status": report.status,
         "published": report.published,
@@ -185,14 +191,10 @@ def _counts(report: RunReport) -> dict[str, object]:
     }
 
 
+def _hits(engine: Engine, query: str) -> list[View]:
+    hits = search_view(engine, Question(query, _HITS, solution_headings=_RESOLUTIONS))["hits"]
+    return hits if isinstance(hits, list) else []
+
+
 def _found(engine: Engine, query: str) -> list[str]:
-    return [str(hit.metadata["incident_id"]) for hit in engine.knowledge_base.retrieve(query, limit=_HITS)]
-
-
-def _title(body: str) -> str:
-    return body.partition("\n")[0].removeprefix("# ")
-
-
-def _resolution(body: str) -> list[str]:
-    _, _, rest = body.replace("## Resolución", "## Resolution").partition("\n## Resolution\n\n")
-    return [f"resolution: {rest.partition(chr(10) * 2)[0]}"] if rest else []
+    return [str(hit["incident_id"]) for hit in _hits(engine, query)]

@@ -1,4 +1,7 @@
-"""Incidents as JSON Lines (lossless) or CSV (for spreadsheets; formulas neutralised)."""
+"""Incidents as JSON Lines (lossless) or CSV (for spreadsheets; formulas neutralised).
+
+Imports the model and importing. Invariant: `import` gives back what was written; CSV knows texts and lists only.
+"""
 
 import csv
 import json
@@ -6,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TextIO
 
-from kbsync.importing.csv_table import LIST_COLUMNS, neutralise
+from kbsync.importing.csv_table import LIST_COLUMNS, neutralise, split_list
 from kbsync.importing.records import is_encodable
 from kbsync.importing.typed import encode, is_plain
 from kbsync.model import SYNC_STATUS, Attributes
@@ -79,8 +82,11 @@ def _cell(column: str, value: object) -> str:
     if isinstance(value, str):
         return value
     if column in LIST_COLUMNS and isinstance(value, list | tuple | set | frozenset):
-        parts = sorted(map(str, value)) if isinstance(value, set | frozenset) else map(str, value)
-        return ";".join(parts)
+        members = sorted(value, key=str) if isinstance(value, set | frozenset) else list(value)
+        joined = ";".join(map(str, members))
+        if not joined.startswith("[") and split_list(joined) == members:
+            return joined
+        value = members
     if is_plain(value):
         return _to_json(value, escaped=False)
     return _to_json(next(iter(encode({"": value}).values())), escaped=False)

@@ -1,51 +1,61 @@
-"""JSON Lines, read one line at a time: memory holds one line, whatever the file's size."""
+"""JSON Lines, read one line at a time: memory holds one line, whatever the file's size.
+
+Imports importing alone. Invariant: every line that is not blank is yielded, accepted or rejected.
+"""
 
 import json
 from collections.abc import Iterator
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO, NoReturn, TextIO
 
-from kbsync.importing.records import MAX_LINE_BYTES, Line, Rejected, check, parse_number
+from kbsync.importing.decoding import MAX_LINE_CHARACTERS, decoded, is_undecoded
+from kbsync.importing.records import Line, Rejected, check, parse_number
 from kbsync.importing.typed import unwrap
-
-_BOM = b"\xef\xbb\xbf"
 
 
 def read_json_lines(stream: BinaryIO) -> Iterator[Line]:
     """Yield every line that is not blank, accepted or rejected, with its number counted from 1."""
-    number = 0
-    while raw := stream.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        if len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
-            _skip_line(stream)
-            yield Rejected(number, f"the line is longer than {MAX_LINE_BYTES} bytes")
-            continue
-        content = raw.removeprefix(_BOM) if number == 1 else raw
-        if content.strip():
-            yield _read_line(number, content)
+    with decoded(stream, newline="\n") as text:
+        number = 0
+        while line := text.readline(MAX_LINE_CHARACTERS + 1):
+            number += 1
+            if len(line) > MAX_LINE_CHARACTERS and not line.endswith("\n"):
+                _skip_line(text)
+                yield Rejected(number, f"the line is longer than {MAX_LINE_CHARACTERS} characters")
+            elif line.strip():
+                yield _read_line(number, line)
 
 
-def _skip_line(stream: BinaryIO) -> None:
-    while (rest := stream.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
+def _skip_line(text: TextIO) -> None:
+    while (rest := text.readline(MAX_LINE_CHARACTERS)) and not rest.endswith("\n"):
         continue
 
 
-def _read_line(number: int, content: bytes) -> Line:
+def _read_line(number: int, line: str) -> Line:
+    if is_undecoded(line):
+        return Rejected(number, "not UTF-8")
     try:
         value = json.loads(
-            content.decode("utf-8"),
+            line,
             parse_float=parse_number,
             parse_int=parse_number,
             parse_constant=_refuse_constant,
+            object_pairs_hook=_members,
         )
         return check(number, unwrap(value))
-    except UnicodeDecodeError:
-        return Rejected(number, "not UTF-8")
     except json.JSONDecodeError as error:
         return Rejected(number, f"not JSON: {error.msg} at character {error.pos + 1}")
     except RecursionError:
         return Rejected(number, "nested too deeply")
     except ValueError as error:
         return Rejected(number, str(error))
+
+
+def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse a name that is given twice: which of the two counts would be a guess."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("an object names a member twice")
+    return members
 
 
 def _refuse_constant(name: str) -> NoReturn:

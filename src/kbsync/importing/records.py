@@ -1,4 +1,7 @@
-"""What a line of a file becomes: an incident's attributes, or a reason that quotes nothing of the ticket."""
+"""What a line of a file becomes: an incident's attributes, or a reason that quotes nothing of the ticket.
+
+Imports the model alone. Invariant: what is accepted fits into an incidents table, key and nesting included.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +9,11 @@ from decimal import Decimal
 
 from kbsync.model import Attributes
 
-MAX_LINE_BYTES = 16 * 1024 * 1024
-"""Well over DynamoDB's largest item (400 KB), so that a broken file cannot fill the memory."""
-
 _MAX_ID_BYTES = 2048
 """Source: DynamoDB Developer Guide, "Service quotas": partition key length."""
+
+_MAX_LEVELS = 32
+"""Source: DynamoDB Developer Guide, "Service quotas": nested attribute depth."""
 
 _MAX_DIGITS = 38
 _MAX_EXPONENT = 125
@@ -63,7 +66,21 @@ def _item_problem(attributes: Attributes) -> str:
         return "status is missing, empty or not text"
     if attributes["sk"] != "METADATA":
         return "sk is not METADATA, so this is not the incident itself"
+    if _is_deeper(attributes, _MAX_LEVELS):
+        return f"nested deeper than {_MAX_LEVELS} levels"
     return ""
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    waiting = [(value, levels)]
+    while waiting:
+        current, left = waiting.pop()
+        if isinstance(current, Mapping | list):
+            if not left:
+                return True
+            within = current.values() if isinstance(current, Mapping) else current
+            waiting.extend((part, left - 1) for part in within)
+    return False
 
 
 def is_encodable(text: str) -> bool:

@@ -1,4 +1,7 @@
-"""DynamoDB's own JSON, as `scan` and table exports write it, into plain values."""
+"""DynamoDB's own JSON, as `scan` and table exports write it, into plain values and back.
+
+Imports the model and importing. Invariant: `unwrap` of what `encode` wrote is the item that it was given.
+"""
 
 import base64
 import binascii

@@ -1,15 +1,17 @@
 """What an ingestion job finds in the documents folder, and what it reads of one document.
 
-May import the sidecar rules. Invariant: `stat` texts say what was read, so a later change is always seen.
+May import the sidecar rules and the model. Invariant: `stat` texts say what was read, so a later change is
+always seen.
 """
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
-from kbsync.local.sidecar import Attribute, Scalar, SidecarError, read_sidecar
+from kbsync.local.os_errors import translated_os_errors
+from kbsync.local.sidecar import Attribute, Scalar, SidecarError, is_encodable, read_sidecar
 from kbsync.model import DocumentStatus, sidecar_key
 
 READABLE_SUFFIXES = frozenset({".md", ".txt", ".html", ".csv"})
@@ -53,33 +55,47 @@ class Reading:
     attributes: tuple[Attribute, ...] = ()
 
 
-def scan_folder(root: Path, prefix: str) -> Iterator[Found]:
-    """Yield every file whose key starts with the prefix; names that begin with a dot are not documents."""
-    start = root.joinpath(*prefix.split("/")[:-1])
-    folders = [start] if start.is_dir() else []
+def scan_folder(root: Path, prefix: str) -> list[Found]:
+    """Return every file whose key starts with the prefix; names that begin with a dot are not documents.
+
+    Raises:
+        AccessDeniedError (fatal), UnavailableError (retriable): a folder cannot be read, so that nobody can
+            tell which documents are gone.
+    """
+    found = []
+    folders = [root.joinpath(*prefix.split("/")[:-1])]
     while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
+        with translated_os_errors("the documents folder"):
+            for entry in _entries(folders.pop()):
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(Path(entry.path))
                     continue
                 key = Path(entry.path).relative_to(root).as_posix()
                 if key.startswith(prefix):
-                    try:
-                        yield Found(key, _stat_text(entry.stat()))
-                    except FileNotFoundError:  # removed since it was listed
-                        continue
+                    with suppress(FileNotFoundError):  # removed since it was listed
+                        found.append(Found(key, _stat_text(entry.stat())))
+    return found
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [each for each in entries if not each.name.startswith(".") and is_encodable(each.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def read_document(root: Path, key: str, *, most_sidecar_bytes: int) -> Reading | None:
     """Return a document and its sidecar as they are now, or None where the document is gone."""
-    body = _read(root / key)
+    try:
+        body = _read(root / key)
+        sidecar = _read(root / sidecar_key(key))
+    except OSError as error:
+        reason = f"the document cannot be read: {error.strerror}"
+        return Reading(key=key, status=DocumentStatus.FAILED, reason=reason, body_stat="")
     if body is None:
         return None
     content, body_stat = body
-    sidecar = _read(root / sidecar_key(key))
     read = Reading(
         key=key,
         body_stat=body_stat,
@@ -100,28 +116,11 @@ def read_document(root: Path, key: str, *, most_sidecar_bytes: int) -> Reading |
         return _refused(read, DocumentStatus.IGNORED, str(error))
     if not text.strip():
         return _refused(read, DocumentStatus.IGNORED, "the document is empty")
-    return Reading(
-        key=key,
-        body_stat=read.body_stat,
-        sidecar_stat=read.sidecar_stat,
-        body_hash=read.body_hash,
-        sidecar_hash=read.sidecar_hash,
-        text=text.replace("\x00", " "),
-        metadata=metadata,
-        attributes=tuple(attributes),
-    )
+    return replace(read, text=text.replace("\x00", " "), metadata=metadata, attributes=tuple(attributes))
 
 
 def _refused(read: Reading, status: DocumentStatus, reason: str) -> Reading:
-    return Reading(
-        key=read.key,
-        status=status,
-        reason=reason,
-        body_stat=read.body_stat,
-        sidecar_stat=read.sidecar_stat,
-        body_hash=read.body_hash,
-        sidecar_hash=read.sidecar_hash,
-    )
+    return replace(read, status=status, reason=reason)
 
 
 def _read(path: Path) -> tuple[bytes, str] | None:

@@ -211,6 +211,6 @@ class _Tensors:
             attention_out=self.linear(f"{prefix}.ao"),
             attention_norm=self.norm(f"{prefix}.aln"),
             feed_in=self.linear(f"{prefix}.fi"),
-            feed_out=self.linear(f"{prefix}.fo"),
+            feed_out=self.linear(f"{prefix}.fo"),  # codespell:ignore fo
             feed_norm=self.norm(f"{prefix}.oln"),
         )

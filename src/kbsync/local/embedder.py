@@ -116,12 +116,12 @@ class HashEmbedder:
 
 
 def choose_embedder(name: str) -> Embedder | None:
-    """Return the embedder of this name; None means search by words only.
+    """Return the embedder of this name; `none` is None, which means search by words only.
 
-    `none` asks for that; `auto` takes the best that is installed and comes down to it where nothing is.
+    `auto` takes the best that is installed; a caller who can do without goes on after MissingExtraError.
 
     Raises:
-        MissingExtraError (fatal): the package that carries the model asked for is not installed here.
+        MissingExtraError (fatal): the package that carries the model is not installed here.
         UsageError: there is no embedder of this name.
     """
     if name not in EMBEDDER_NAMES:
@@ -137,6 +137,4 @@ def choose_embedder(name: str) -> Embedder | None:
         from kbsync.local.use_embedder import UseEmbedder  # noqa: PLC0415 - its package exists on some platforms only
 
         return UseEmbedder()
-    if name == "auto":
-        return None
     raise MissingExtraError(f"no model for embedder {name!r} is installed", hint=INSTALL_HINT)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kbsync.errors import UsageError
-from kbsync.local.sidecar import kind_of
+from kbsync.local.sidecar import is_encodable, kind_of
 
 _RANGES = {
     "greaterThan": ">",
@@ -54,6 +54,7 @@ def _condition(given: object, *, depth: int) -> Condition:
         not isinstance(operand, Mapping)
         or set(operand) != {"key", "value"}
         or not isinstance(operand["key"], str)
+        or not is_encodable(operand["key"])
     ):
         raise UsageError(f"{operator} takes an object with key and value")
     key, value = operand["key"], operand["value"]
@@ -123,7 +124,7 @@ def _range(operator: str, key: str, value: object) -> Condition:
 
 
 def _text(operator: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or kind_of(value) != "string":
         raise UsageError(f"{operator} takes a text")
     return value
 
@@ -145,7 +146,7 @@ _OPERATORS: dict[str, Callable[[str, str, object], Condition]] = {
     "equals": _equal,
     "notEquals": lambda operator, key, value: _not(_equal(operator, key, value)),
     "in": _one_of,
-    "notIn": lambda operator, key, value: _not(_one_of(operator, key, value)),
+    "notIn": lambda operator, key, value: _not(_one_of(operator, key, value)),  # codespell:ignore notIn
     "startsWith": _starts_with,
     "stringContains": _string_contains,
     "listContains": _list_contains,

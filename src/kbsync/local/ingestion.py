@@ -115,9 +115,7 @@ class Ingestion:
             job = with_reasons(job, ["the ingestion job was made to fail"])
             self._jobs.save(replace(job, status=JobStatus.FAILED, updated_at=self._now()))
             return
-        found = (
-            [] if self._faults.faults.zero_scan else list(scan_folder(self._folder.root, self._folder.prefix))
-        )
+        found = [] if self._faults.faults.zero_scan else scan_folder(self._folder.root, self._folder.prefix)
         sidecars = {each.key: each.stat for each in found if each.is_sidecar}
         documents = [
             each for each in found if not each.is_sidecar and not self._faults.ignores_document(each.key)

@@ -1,14 +1,13 @@
 """Words of a query and what they are worth: the part of search that needs no model.
 
-The index itself cuts the words of queries too, so that both sides meet. May import the file and nothing else of
-ours. Invariant: the caller holds a snapshot, so that all numbers are of one moment.
+The index itself cuts the words of queries too, so that both sides meet. May import the file and nothing else
+of ours. Invariant: the caller holds a snapshot, so that all numbers are of one moment.
 """
 
 import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from math import log
 
@@ -27,22 +26,18 @@ STOP_WORDS = frozenset(
     its me my no not of on or our so than that the their then there these they this to too up us was we
     were what when where which who why will with would you your al algo ante como con contra cual cuando
     de del desde donde dos e el ella en entre era es esa ese eso esta estaba este esto fue ha han hasta
-    hay la las le les lo los mas mi muy nos o os otra otro para pero por porque puede que se ser si sin
+    hay la las le les lo los mas mi muy nos o os otra otro para pero por porque puede que se si sin
     sobre son su sus tambien tiene todo tras tu un una uno y ya
     """.split()  # noqa: SIM905 - a list of 130 quoted words reads worse
 )
 
 
-@dataclass(slots=True)
-class WordScore:
-    """How well one document's words fit: BM25, and the share of the query's worth that the document has."""
+def match_words(file: KnowledgeBaseFile, query: str) -> dict[int, float]:
+    """Return how well each document's words fit the query, 0 to 1, where it has one of them at all.
 
-    bm25: float = 0.0
-    coverage: float = 0.0
-
-
-def match_words(file: KnowledgeBaseFile, query: str) -> Mapping[int, WordScore]:
-    """Return the score of each document with a word of the query; a long query counts by its rarest words."""
+    The measure is BM25 over the sum that no document reaches, so a document that has little of the query
+    scores little even where it is the best. A long query counts by its rarest words.
+    """
     count, average = file.query("SELECT count(*), avg(word_count) FROM documents WHERE status = 'INDEXED'")[0]
     if not count:
         return {}
@@ -51,13 +46,12 @@ def match_words(file: KnowledgeBaseFile, query: str) -> Mapping[int, WordScore]:
     postings = _postings(file, spread) | _compound_postings(file, query)
     lengths = _lengths(file, {document_id for found in postings.values() for document_id in found})
     worth = {term: _worth(count, len(found)) for term, found in postings.items()}
-    total = sum(worth.values()) + (len(terms) - len(spread)) * _worth(count, 0)
-    scores: defaultdict[int, WordScore] = defaultdict(WordScore)
+    ceiling = (sum(worth.values()) + (len(terms) - len(spread)) * _worth(count, 0)) * (_K1 + 1)
+    scores: defaultdict[int, float] = defaultdict(float)
     for term, found in postings.items():
         for document_id, times in found.items():
             length_part = 1 - _B + _B * lengths[document_id] / average
-            scores[document_id].bm25 += worth[term] * times * (_K1 + 1) / (times + _K1 * length_part)
-            scores[document_id].coverage += worth[term] / total
+            scores[document_id] += worth[term] * times * (_K1 + 1) / (times + _K1 * length_part) / ceiling
     return scores
 
 

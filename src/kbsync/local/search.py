@@ -1,7 +1,8 @@
 """Finds the best documents by meaning and by words together.
 
-score = cosine + 0.2 * coverage^2 (EMBEDDED.md, section 4): a paraphrase is found by meaning, an error code by
-its letters, and neither can push the other out. Filters hold exactly, whatever the limit.
+score = cosine + 0.25 * words, where words is BM25 over its ceiling: a paraphrase is found by meaning, an
+error code by its letters, and neither can push the other out. How it was chosen: docs/QUALITY.md. Filters
+hold exactly, whatever the limit.
 """
 
 import json
@@ -11,12 +12,12 @@ from kbsync.errors import UsageError
 from kbsync.local.embedder import Embedder
 from kbsync.local.filters import Condition, filter_condition
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.local.lexical import WordScore, match_words
+from kbsync.local.lexical import match_words
 from kbsync.model import Hit
 
 MOST_QUERY_CHARACTERS = 4_000
 _CANDIDATES = 200
-_COVERAGE_WEIGHT = 0.2
+_WORDS_WEIGHT = 0.25
 
 
 class Search:
@@ -48,23 +49,22 @@ class Search:
             return self._hits(dict(best))
 
     def _scores(
-        self, words: Mapping[int, WordScore], vector: bytes | None, condition: Condition, candidates: int
+        self, words: Mapping[int, float], vector: bytes | None, condition: Condition, candidates: int
     ) -> dict[int, float]:
-        """Return the fused score of the best candidates of both sides, or their BM25 without a vector.
+        """Return the fused score of the best candidates of both sides, or the words' score without a vector.
 
         A document that has no vector yet (the embedder was changed) counts as the least similar candidate.
         """
         allowed = self._allowed(words, condition)
-        by_words = sorted(allowed, key=lambda document_id: -words[document_id].bm25)[:candidates]
+        by_words = sorted(allowed, key=lambda document_id: -words[document_id])[:candidates]
         if vector is None:
-            return {document_id: words[document_id].bm25 for document_id in by_words}
+            return {document_id: words[document_id] for document_id in by_words}
         cosines = self._nearest(vector, condition, candidates) | self._cosines(vector, by_words)
         lowest = min(cosines.values(), default=0.0)
-        scores = {}
-        for document_id in {*cosines, *by_words}:
-            coverage = words[document_id].coverage if document_id in words else 0.0
-            scores[document_id] = cosines.get(document_id, lowest) + _COVERAGE_WEIGHT * coverage**2
-        return scores
+        return {
+            document_id: cosines.get(document_id, lowest) + _WORDS_WEIGHT * words.get(document_id, 0.0)
+            for document_id in {*cosines, *by_words}
+        }
 
     def _nearest(self, vector: bytes, condition: Condition, candidates: int) -> dict[int, float]:
         return dict(

@@ -4,13 +4,16 @@ Source: AWS_FACTS.md, section 2.
 """
 
 import json
-import math
+import re
 from dataclasses import dataclass
 
 Scalar = str | int | float | bool
 MOST_SIDECAR_BYTES = 10_240
 """Source: Bedrock User Guide, "Connect to Amazon S3": 10 KB per sidecar."""
 
+_LARGEST = 2**63
+"""What SQLite holds as a number; neither infinity nor NaN is below it."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TYPED = {
     "STRING": "stringValue",
     "NUMBER": "numberValue",
@@ -37,8 +40,13 @@ def kind_of(value: object) -> str:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):
-        return "number" if math.isfinite(value) and abs(value) < 2**63 else ""
-    return "string" if isinstance(value, str) and value else ""
+        return "number" if abs(value) < _LARGEST else ""
+    return "string" if isinstance(value, str) and value and is_encodable(value) else ""
+
+
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can hold the text: an unpaired surrogate it cannot."""
+    return not _SURROGATE.search(text)
 
 
 def read_sidecar(
@@ -63,7 +71,7 @@ def read_sidecar(
     for key, entry in given.items():
         values = _values(entry)
         kinds = [kind_of(value) for value in values]
-        if not all(kinds) or not kinds:
+        if not all(kinds) or not kinds or not is_encodable(key):
             raise SidecarError(f"invalid metadata attribute {key[:100]!r}")
         is_list = isinstance(entry, dict) and len(entry["value"]) and "stringListValue" in entry["value"]
         shown[key] = ", ".join(map(str, values)) if is_list else values[0]

@@ -70,7 +70,7 @@ def _look_over(run: Run) -> Tally:
     """Pass once over all due confirmations, page by page."""
     proof: IngestionJob | None = None
     tally, until = Tally(), due_until(run.later())
-    for shard in range(run.engine.policy.shards):
+    for shard in range(run.shards):
         queue, after = shard_queue(Stage.CONFIRM, shard), ""
         while entries := run.engine.ledger.due(
             queue, until=until, after=after, limit=run.engine.policy.page_size

@@ -25,7 +25,7 @@ def drain_publish_queue(run: Run) -> None:
     """Publish or withdraw everything due; stops early on an outage or at the deadline, losing nothing."""
     run.suspects = close_dead_runs(run)
     try:
-        for shard in range(run.engine.policy.shards):
+        for shard in range(run.shards):
             _drain_shard(run, shard_queue(Stage.PUBLISH, shard))
         for _ in range(LOOKS_AGAIN):
             again, run.again = run.again, []

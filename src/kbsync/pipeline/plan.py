@@ -21,8 +21,9 @@ from kbsync.model import (
     WithdrawReason,
 )
 from kbsync.pipeline.run import reason_of
+from kbsync.pipeline.shards import covered_shards
 from kbsync.ports import Engine
-from kbsync.queueing import due_until
+from kbsync.queueing import due_until, shard_queue
 
 
 class Action(StrEnum):
@@ -160,8 +161,8 @@ def plan_once(engine: Engine) -> Iterator[PlannedChange]:
     What discovery would find (a changed rule, an index that nobody marks from) is not in the list.
     """
     until = due_until(engine.now())
-    for shard in range(engine.policy.shards):
-        queue = f"{Stage.PUBLISH}#{shard}"
+    for shard in range(covered_shards(engine)):
+        queue = shard_queue(Stage.PUBLISH, shard)
         after = ""
         while entries := engine.ledger.due(queue, until=until, after=after, limit=engine.policy.page_size):
             after = entries[-1].due

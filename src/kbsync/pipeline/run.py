@@ -52,6 +52,8 @@ class Run:
     """Incidents that were in hand when a run died: worked on last, one by one."""
     tried: int = 0
     refusals_in_a_row: int = 0
+    shards: int = 1
+    """How many shards of the queues this run reads."""
     waiting: int = 0
     jobs_started: int = 0
     systemic: bool = False

@@ -23,6 +23,7 @@ from kbsync.pipeline.ingest import ingest
 from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.run import Progress, Run, no_progress
+from kbsync.pipeline.shards import note_shards
 from kbsync.ports import Engine
 from kbsync.queueing import due_until
 
@@ -55,6 +56,7 @@ def sync_once(
         return replace(report, status="ok", ended_at=started_at, messages=(f"paused: {paused.reason}",))
     with holding_lease(engine, report.run_id) as lease:
         run = Run(engine, lease, report, due_until(started_at), progress, wait, deadline)
+        run.shards = note_shards(engine)
         discover_changes(run)
         drain_publish_queue(run)
         settle_failures(run, succeeded=run.tried)

@@ -5,7 +5,7 @@ no fence or HTML block that outlives it, wherever it stands between blank lines,
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _CONTAINER = r"(?:[ \t]|>|[-+*](?=[ \t])|\d{1,9}[.)](?=[ \t]))*"
 _HEADING = re.compile(rf"({_CONTAINER})(#{{1,2}}(?=[ \t]|$))")
@@ -23,6 +23,26 @@ def fence(text: str, language: str = "") -> str:
     """Return the text as one code block that nothing inside can close (O-45)."""
     marks = "`" * max([3, *(len(run) + 1 for run in _RUNS.findall(text))])
     return f"{marks}{language}\n{text}\n{marks}"
+
+
+def closed_spans(
+    text: str, opening: re.Pattern[str], closings: Mapping[str, re.Pattern[str]]
+) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
+    """Yield each opening with the closing after it, by the opening's first group; an unclosed one is skipped.
+
+    Linear: that a closing does not come any more is found once, not once for each opening.
+    """
+    missing: set[str] = set()
+    position = 0
+    while start := opening.search(text, position):
+        name = start[1].lower()
+        end = None if name in missing else closings[name].search(text, start.end())
+        if end is None:
+            missing.add(name)
+            position = start.end()
+        else:
+            yield start, end
+            position = end.end()
 
 
 def split_fences(text: str) -> Iterator[tuple[bool, str]]:

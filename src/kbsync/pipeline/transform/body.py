@@ -20,14 +20,21 @@ HEADINGS = {
 }  # fmt: skip
 """The word for a document without any title, then the sections in their order."""
 
+_LANGUAGE_NAMES = {
+    "spa": "es", "spanish": "es", "español": "es", "espanol": "es", "castellano": "es",
+    "eng": "en", "english": "en", "inglés": "en", "ingles": "en",
+}  # fmt: skip
+"""Three-letter codes (ISO 639-2) and the words that people write."""
+
 _TITLE_WORDS, _TITLE_CHARACTERS = 12, 200
 _CLOSING_MARKS = re.compile(r"(#+)$")
 
 
 def language_of(language: str, fallback: str) -> str:
-    """Return the first of the two that we have headings for; "es-ES" counts as "es"."""
-    spoken = (re.split(r"[-_]", name.strip().lower())[0] for name in (language, fallback))
-    return next((name for name in spoken if name in HEADINGS), "es")
+    """Return the first of the two that we have headings for; "es-ES", "spa" and "Español" count as "es"."""
+    spoken = (re.split(r"[-_ ]", name.strip().lower())[0] for name in (language, fallback))
+    known = (_LANGUAGE_NAMES.get(name, name) for name in spoken)
+    return next((name for name in known if name in HEADINGS), "es")
 
 
 def title_of(incident: Incident, language: str) -> str:

@@ -6,11 +6,17 @@ Own code, because the library for it (jira2markdown 0.5.3) took 0.3 s for each 1
 
 import re
 
+from kbsync.pipeline.transform.blocks import closed_spans
+
 _MARKUP = re.compile(
     r"\{(?:code|noformat|quote|color|panel)\b|^h[1-6]\. |^bq\. |^\|\||\[[^\[\]|\n]{1,200}\|https?://",
     re.MULTILINE,
 )
-_BLOCK = re.compile(r"\{(code|noformat)(?::([^{}\n]{0,200}))?\}(.*?)\{\1\}", re.DOTALL)
+_BLOCK = re.compile(r"\{(code|noformat)(?::([^{}\n]{0,200}))?\}")
+_BLOCK_ENDS = {"code": re.compile(r"\{code\}"), "noformat": re.compile(r"\{noformat\}")}
+_PANEL_TITLE = re.compile(
+    r"\{panel:(?:[^{}\n|]{0,100}\|){0,9}?title=([^{}\n|]{1,200})(?:\|[^{}\n]{0,200})?\}"
+)
 _LANGUAGE = re.compile(r"(?:^|\|)(?:language=)?([A-Za-z0-9#+]{1,20})(?=\||$)")
 _DROPPED = re.compile(r"\{(?:color|quote|panel|anchor)(?::[^{}\n]{0,200})?\}")
 _HEADING = re.compile(r"^h([1-6])\. ", re.MULTILINE)
@@ -18,7 +24,7 @@ _QUOTE = re.compile(r"^bq\. ", re.MULTILINE)
 _MONOSPACED = re.compile(r"\{\{([^{}\n]{1,500})\}\}")
 _LINK = re.compile(r"\[([^\[\]|\n]{1,200})\|((?:https?|mailto):[^\s\[\]|]{1,2000})(?:\|[^\[\]\n]{0,100})?\]")
 _LIST = re.compile(r"^[ \t]*([*#-]{1,8}) +", re.MULTILINE)
-_TABLE_HEAD = re.compile(r"^\|\|(.{1,2000}?)(?:\|\|)?[ \t]*$", re.MULTILINE)
+_TABLE_HEAD = re.compile(r"^\|\|(.{1,2000}?)(?:\|\|)?[ \t]{0,99}$", re.MULTILINE)
 _BOLD = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,200})(?<=[^\s*])\*(?![\w*])")
 
 
@@ -30,9 +36,10 @@ def has_jira_markup(text: str) -> bool:
 def jira_to_markdown(text: str) -> str:
     """Return Markdown; code blocks become fences with their text untouched, unknown marks stay."""
     pieces, done = [], 0
-    for block in _BLOCK.finditer(text) if "{code}" in text or "{noformat}" in text else ():
-        pieces += [_prose(text[done : block.start()]), _fence(block[2] or "", block[3])]
-        done = block.end()
+    for start, end in closed_spans(text, _BLOCK, _BLOCK_ENDS):
+        code = text[start.end() : end.start()]
+        pieces += [_prose(text[done : start.start()]), _fence(start[2] or "", code)]
+        done = end.end()
     return "".join([*pieces, _prose(text[done:])])
 
 
@@ -43,6 +50,7 @@ def _fence(parameters: str, code: str) -> str:
 
 
 def _prose(text: str) -> str:
+    text = _PANEL_TITLE.sub(r"**\1**\n", text)
     text = _DROPPED.sub("", text)
     text = _LIST.sub(_list_item, text)
     text = _HEADING.sub(lambda match: "#" * int(match[1]) + " ", text)

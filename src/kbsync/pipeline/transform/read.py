@@ -43,7 +43,8 @@ _MOST_LEVELS = 32
 """Source: Amazon DynamoDB Developer Guide, "Quotas": nested attribute depth."""
 
 _FILLER = re.compile(
-    r"(?:none|null|nil|undefined|nan|n/?a|-{1,3}|no (?:especificad|disponible|aplica)[oa]?|not (?:specified|available))\.?",
+    r"(?:none|null|nil|undefined|nan|n/?a|-{1,3}|no (?:especificad[oa]|disponible|aplica)"
+    r"|not (?:specified|available|applicable))\.?",
     re.IGNORECASE,
 )
 _WORD_SEPARATOR = re.compile(r"[,;\n]")

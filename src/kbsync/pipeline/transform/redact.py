@@ -73,7 +73,7 @@ def _secret_span(match: re.Match[str]) -> tuple[int, int]:
 
 
 def _assigned(rule: str) -> re.Pattern[str]:
-    return re.compile(rf"{_ASSIGNED_WORDS[rule]}{_ASSIGNMENT}(?:{_QUOTED}|(?P<bare>{_VALUE}))")
+    return re.compile(rf"{_ASSIGNED_WORDS[rule]}{_ASSIGNMENT}(?:{_QUOTED}|\\?[\"']?(?P<bare>{_VALUE}))")
 
 
 RULES: tuple[RedactionRule, ...] = (
@@ -109,7 +109,11 @@ RULES: tuple[RedactionRule, ...] = (
         ("accountkey", "accesskey", "sig="),
         re.compile(r"(?i)(?:accountkey|sharedaccesskey|\bsig)=(?P<secret>[\w+/%-]{40,200}={0,2})"),
     ),
-    RedactionRule("jwt", ("eyj",), re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)*")),
+    RedactionRule(
+        "jwt",
+        ("eyj",),
+        re.compile(r"(?<![\w-])(?:[\w-]{0,40}?\b)??(?P<secret>eyJ[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)*+)"),
+    ),
     RedactionRule(
         "bearer-token",
         ("bearer", "basic"),

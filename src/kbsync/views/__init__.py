@@ -1,0 +1,1 @@
+"""What people and programs are shown: plain values made from the ports, the same for every front."""

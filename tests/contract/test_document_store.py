@@ -1,0 +1,154 @@
+"""The DocumentStore port's contract, sentence by sentence, over every adapter named in the fixture."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kbsync.errors import WriteConflictError
+from kbsync.local.document_store import LocalDocumentStore
+from kbsync.model import PutReply
+from kbsync.ports import DocumentStore
+
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+
+
+class LocalSubject:
+    """The folder of documents; another adapter brings a class with the same attributes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.time = NOON
+        self._root = folder / "documents"
+        self.store: DocumentStore = LocalDocumentStore(self._root, "", self.now)
+
+    def now(self) -> datetime:
+        """Return the clock's time, a second later each time."""
+        self.time += timedelta(seconds=1)
+        return self.time
+
+    def overwrite(self, key: str, content: bytes) -> None:
+        """Store something under a key as a person does who knows nothing of kbsync."""
+        path = self._root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+@pytest.fixture(params=["local"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> LocalSubject:
+    """One adapter over an empty folder or bucket."""
+    return {"local": LocalSubject}[str(request.param)](tmp_path)
+
+
+def put(subject: LocalSubject, content: bytes, *, if_etag: str = "", key: str = "incidents/a.md") -> PutReply:
+    """Store an object as the publisher does."""
+    fingerprint = hashlib.sha256(content).hexdigest()
+    return subject.store.put(key, content, fingerprint=fingerprint, incident_id="ñ-1", if_etag=if_etag)
+
+
+def test_put_object_is_read_back_whole(subject: LocalSubject) -> None:
+    """Bytes, size, ETag and fingerprint are those of the put."""
+    reply = put(subject, b"# t\n\xc3\xb1")
+
+    assert subject.store.get("incidents/a.md") == b"# t\n\xc3\xb1"
+    head = subject.store.head("incidents/a.md")
+    assert head is not None
+    assert (head.etag, head.size_bytes) == (reply.etag, 6)
+    assert head.fingerprint == hashlib.sha256(b"# t\n\xc3\xb1").hexdigest()
+    assert head.modified_at >= reply.published_at - timedelta(seconds=1)
+
+
+def test_absent_object_has_no_head_and_no_bytes(subject: LocalSubject) -> None:
+    """Absence is an answer for head and an error for get."""
+    assert subject.store.head("incidents/a.md") is None
+    with pytest.raises(KeyError):
+        subject.store.get("incidents/a.md")
+
+
+def test_put_over_an_existing_object_needs_its_etag(subject: LocalSubject) -> None:
+    """An empty ETag means: the object must not exist."""
+    first = put(subject, b"one")
+
+    with pytest.raises(WriteConflictError):
+        put(subject, b"two")
+    assert subject.store.get("incidents/a.md") == b"one"
+    second = put(subject, b"two", if_etag=first.etag)
+    with pytest.raises(WriteConflictError):
+        put(subject, b"three", if_etag=first.etag)
+
+    assert subject.store.get("incidents/a.md") == b"two"
+    assert second.published_at >= first.published_at
+
+
+def test_put_on_an_etag_of_what_is_gone_conflicts(subject: LocalSubject) -> None:
+    """A stalled publisher cannot bring back what was deleted."""
+    first = put(subject, b"one")
+    subject.store.delete("incidents/a.md", if_etag=first.etag)
+
+    with pytest.raises(WriteConflictError):
+        put(subject, b"two", if_etag=first.etag)
+
+    assert subject.store.head("incidents/a.md") is None
+
+
+def test_object_of_somebody_else_has_no_fingerprint_of_ours(subject: LocalSubject) -> None:
+    """What was overwritten from outside is another object."""
+    reply = put(subject, b"one")
+    subject.overwrite("incidents/a.md", b"edited by hand")
+
+    head = subject.store.head("incidents/a.md")
+
+    assert head is not None
+    assert head.fingerprint == ""
+    assert head.etag != reply.etag
+
+
+def test_delete_needs_the_etag_and_is_idempotent(subject: LocalSubject) -> None:
+    """A wrong ETag conflicts; an absent object is what was wanted."""
+    reply = put(subject, b"one")
+
+    with pytest.raises(WriteConflictError):
+        subject.store.delete("incidents/a.md", if_etag="0" * 32)
+    at = subject.store.delete("incidents/a.md", if_etag=reply.etag)
+
+    assert at is not None
+    assert at >= reply.published_at
+    assert subject.store.delete("incidents/a.md", if_etag=reply.etag) is None
+    assert subject.store.delete("incidents/never.md", if_etag=reply.etag) is None
+
+
+def test_listing_pages_by_key_over_all_objects(subject: LocalSubject) -> None:
+    """Each object once, in the order of the keys, whatever the page size."""
+    keys = [
+        "incidents/a.md",
+        "incidents/a/b.md",
+        "incidents/a.md.metadata.json",
+        "incidents/B.md",
+        "json/a.json",
+    ]
+    for key in keys:
+        put(subject, key.encode(), key=key)
+
+    found, cursor = [], ""
+    while True:
+        page = subject.store.list(cursor=cursor, limit=2)
+        found += [head.key for head in page.items]
+        cursor = page.cursor
+        if not cursor:
+            break
+
+    assert found == sorted(keys)
+
+
+def test_listing_an_empty_store_is_an_empty_page(subject: LocalSubject) -> None:
+    """Nothing there is not an error."""
+    page = subject.store.list(cursor="", limit=5)
+
+    assert (page.items, page.cursor) == ((), "")
+
+
+def test_empty_object_is_an_object(subject: LocalSubject) -> None:
+    """No bytes are bytes too."""
+    put(subject, b"")
+
+    assert subject.store.get("incidents/a.md") == b""
