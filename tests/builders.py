@@ -1,4 +1,4 @@
-"""Builders of test values: an incident like BASE of the case list, a ticking clock, an engine on local adapters."""
+"""Builders of test values: an incident like BASE of the case list, a clock, an engine on local adapters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,7 @@
-"""`kbsync demo` as a command: its folder, what it prints, its JSON and its exit code."""
+"""`kbsync demo` as a command: its folder, what it prints, its JSON and its exit code.
+
+Slow on a busy machine: each story is forty incidents through three whole runs.
+"""
 
 import json
 import shlex
@@ -13,6 +16,8 @@ from kbsync.demo.story import QUERIES
 from kbsync.errors import AccessDeniedError, UsageError
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.settings import load_settings
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

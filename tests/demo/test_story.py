@@ -1,4 +1,7 @@
-"""The demo's own incidents and what its story leaves behind, on the embedded backend with the hash embedder."""
+"""The demo's own incidents and what its story leaves behind, with the hash embedder.
+
+Slow on a busy machine: each story is forty incidents through three whole runs.
+"""
 
 import re
 from collections import Counter
@@ -25,6 +28,8 @@ from kbsync.pipeline.pause import pause, resume
 from kbsync.ports import Engine
 from kbsync.views.passages import words_of
 from kbsync.views.search import Question, search_view
+
+pytestmark = pytest.mark.slow
 
 SECRETS = re.compile(r"(?:TOKEN|password)=([\w-]+)")
 

@@ -141,6 +141,6 @@ def _following(folder: Path) -> list[tuple[str, str]]:
 def program_name(started_as: str) -> str:
     """Return how kbsync is called from here: as it was called now, where no shell finds it by name."""
     started = Path(started_as)
-    if started.name == "__main__.py":
+    if started.parts[-2:] == ("kbsync", "__main__.py"):
         return "python -m kbsync"
     return started_as if started.stem == "kbsync" and shutil.which("kbsync") is None else "kbsync"

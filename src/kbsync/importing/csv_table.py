@@ -81,8 +81,8 @@ class _Lines:
 def read_csv(stream: BinaryIO) -> Iterator[Line]:
     """Yield every row below the header, accepted or rejected, with the number of its line counted from 1.
 
-    The delimiter is the one that the header uses most, or the one that a first line `sep=;` names. A quotation
-    mark that is never closed costs the rows after it, which is told as a rejection.
+    The delimiter is the one that the header uses most, or the one that a first line `sep=;` names.
+    A quotation mark that is never closed costs the rows after it, which is told as a rejection.
 
     Raises:
         UsageError: the header cannot be an incident's.

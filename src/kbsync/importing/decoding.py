@@ -19,7 +19,7 @@ _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def decoded(stream: BinaryIO, *, newline: str) -> Iterator[io.TextIOWrapper]:
     """Open a stream as text whose lines keep their ends (`newline` as in `open`); the stream stays open.
 
-    Bytes that are no UTF-8 come as lone surrogates (`is_undecoded` tells), so that one bad line costs no other.
+    Bytes that are no UTF-8 come as lone surrogates (`is_undecoded`), so that one bad line costs no other.
     """
     buffered = io.BufferedReader(cast("io.RawIOBase", stream))
     if buffered.peek(2)[:2] in _UTF_16_MARKS:

@@ -1,6 +1,6 @@
 """Incidents as JSON Lines (lossless) or CSV (for spreadsheets; formulas neutralised).
 
-Imports the model and importing. Invariant: `import` gives back what was written; CSV knows texts and lists only.
+Imports the model and importing. Invariant: `import` gives back what was written, in CSV as texts and lists.
 """
 
 import csv

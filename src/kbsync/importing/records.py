@@ -102,7 +102,7 @@ def parse_number(text: str) -> Decimal:
             number = None
     if number is None or not number.is_finite():
         raise ValueError("a number is not finite or too long")
-    digits = number.normalize().as_tuple().digits if len(number.as_tuple().digits) > _MAX_DIGITS else ()
+    digits = "".join(map(str, number.as_tuple().digits)).strip("0")
     if len(digits) > _MAX_DIGITS or (number and not -_MAX_EXPONENT - 5 <= number.adjusted() <= _MAX_EXPONENT):
         raise ValueError("a number has more than 38 digits or lies outside 1E-130 to 9.99E+125")
     return number

@@ -96,7 +96,7 @@ def encode(attributes: Attributes) -> dict[str, object]:
     return {name: _encode(value) for name, value in attributes.items()}
 
 
-def _encode(value: object) -> dict[str, object]:  # noqa: PLR0911 - one line for each of DynamoDB's types
+def _encode(value: object) -> dict[str, object]:
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):

@@ -146,7 +146,7 @@ _OPERATORS: dict[str, Callable[[str, str, object], Condition]] = {
     "equals": _equal,
     "notEquals": lambda operator, key, value: _not(_equal(operator, key, value)),
     "in": _one_of,
-    "notIn": lambda operator, key, value: _not(_one_of(operator, key, value)),  # codespell:ignore notIn
+    "notIn": lambda operator, key, value: _not(_one_of(operator, key, value)),  # codespell:ignore notin
     "startsWith": _starts_with,
     "stringContains": _string_contains,
     "listContains": _list_contains,

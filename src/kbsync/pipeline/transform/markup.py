@@ -124,9 +124,8 @@ class _Converting:
             soup = BeautifulSoup(_PROLOG.sub("", markup), "html.parser")
             if _is_too_deep(soup):
                 return None
-            for name in ("href", "src"):
-                for element in soup.find_all(attrs={name: _SCRIPT_ADDRESS}):
-                    del element[name]
+            for element in soup.find_all(href=_SCRIPT_ADDRESS) + soup.find_all(src=_SCRIPT_ADDRESS):
+                del element.attrs["href" if "href" in element.attrs else "src"]
             return str(_CONVERTER.convert_soup(soup))
         except Exception:  # noqa: BLE001 - whatever a parser trips over in foreign markup, the text stays
             return None

