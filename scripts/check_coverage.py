@@ -25,7 +25,9 @@ def main() -> int:
         missing = summary["missing_lines"] + summary.get("missing_branches", 0)
         if name.startswith(WHOLE):
             if missing:
-                faults.append(f"{name}: lines {measured['missing_lines']} branches {measured['missing_branches']}")
+                faults.append(
+                    f"{name}: lines {measured['missing_lines']} branches {measured['missing_branches']}"
+                )
             if "pragma: no cover" in Path(name).read_text(encoding="utf-8"):
                 faults.append(f"{name}: no omissions are allowed here")
             continue

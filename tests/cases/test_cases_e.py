@@ -2,6 +2,7 @@
 
 import base64
 import random
+from typing import Any
 
 import pytest
 
@@ -18,18 +19,18 @@ SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
     [("Fallo \ud83d en red", "Fallo \ufffd en red"), ("Fallo \ud83d\udd25 en red", "Fallo 🔥 en red")],
     ids=["half", "pair"],
 )
-def test_o_42_half_a_character_is_shown_and_a_pair_is_kept(title, shown):
+def test_o_42_half_a_character_is_shown_and_a_pair_is_kept(title: Any, shown: Any) -> None:
     document = render(title=title)
 
     assert text_of(document).startswith(f"# {shown}\n")
     assert sidecar_of(document)["title"] == shown
 
 
-def test_o_42_half_a_character_in_the_id_breaks_nothing():
+def test_o_42_half_a_character_in_the_id_breaks_nothing() -> None:
     assert sidecar_of(render(incident_id="INC-\ud83d"))["incident_id"] == "INC-\ufffd"
 
 
-def test_o_43_control_characters_and_escapes_are_gone_and_words_stay_apart():
+def test_o_43_control_characters_and_escapes_are_gone_and_words_stay_apart() -> None:
     text = text_of(render(description="line1\x00line2\x07\x1b[31mred\x1b[0m\r\nline3\tcol"))
 
     assert "line1 line2 red\nline3\tcol" in text
@@ -44,15 +45,15 @@ def test_o_43_control_characters_and_escapes_are_gone_and_words_stay_apart():
     ],
     ids=["all", "mixed", "right"],
 )
-def test_o_44_wrongly_decoded_text_is_repaired_whole_or_not_at_all(title, shown):
+def test_o_44_wrongly_decoded_text_is_repaired_whole_or_not_at_all(title: Any, shown: Any) -> None:
     assert render(title=title).title == shown
 
 
-def test_o_44_the_repair_is_noted():
+def test_o_44_the_repair_is_noted() -> None:
     assert "wrongly decoded text was repaired" in render(title="Conexi√≥n rechazada").notes
 
 
-def test_o_45_backticks_in_an_error_close_no_block_of_ours():
+def test_o_45_backticks_in_an_error_close_no_block_of_ours() -> None:
     error = "before\n```\n## Resolution\nfake\n```\nafter"
 
     text = text_of(render(ENGLISH, error_message=error))
@@ -69,7 +70,7 @@ def _picture(lines: bool) -> str:  # noqa: FBT001 - one of two layouts
 
 
 @pytest.mark.parametrize("lines", [False, True], ids=["data-uri", "lines of 76"])
-def test_o_46_a_pasted_picture_becomes_a_short_placeholder(lines):
+def test_o_46_a_pasted_picture_becomes_a_short_placeholder(lines: Any) -> None:
     around = "\n" if lines else " "
 
     document = render(description=f"See{around}{_picture(lines)}{around}end")
@@ -82,19 +83,19 @@ def test_o_46_a_pasted_picture_becomes_a_short_placeholder(lines):
     assert "bytes]" in text
 
 
-def test_o_46_hashes_and_long_addresses_are_left_alone():
+def test_o_46_hashes_and_long_addresses_are_left_alone() -> None:
     kept = "3b7abba1c0ffee3b7abba1c0ffee3b7abba1c0ff https://example.test/" + "path/segment-1/" * 60
 
     assert kept in text_of(render(description=kept))
 
 
-def test_o_47_less_than_is_not_always_a_tag():
+def test_o_47_less_than_is_not_always_a_tag() -> None:
     plain = "retry if latency <5ms and queue<max; List<String> in <init>; mail <ops@example.test>"
 
     assert plain in text_of(render(description=plain))
 
 
-def test_o_47_html_becomes_markdown():
+def test_o_47_html_becomes_markdown() -> None:
     markup = "<p>Step 1</p><ul><li>Restart &amp; wait</li><li>&amp;lt; again</li></ul><script>x()</script>"
 
     text = text_of(render(description=markup))
@@ -116,7 +117,7 @@ SECRETS = {
 
 @pytest.mark.parametrize(("written", "secret"), SECRETS.values(), ids=SECRETS)
 @pytest.mark.parametrize("place", ["title", "description", "error_message", "tags", "steps", "source_url"])
-def test_o_48_no_secret_leaves_and_the_words_around_it_stay(place, written, secret):
+def test_o_48_no_secret_leaves_and_the_words_around_it_stay(place: Any, written: Any, secret: Any) -> None:
     text = f"before {written} after"
     change = {
         "tags": {"tags": [text]},
@@ -132,18 +133,18 @@ def test_o_48_no_secret_leaves_and_the_words_around_it_stay(place, written, secr
     assert document.redactions
 
 
-def test_o_49_identity_is_never_altered_even_where_it_looks_like_a_secret():
+def test_o_49_identity_is_never_altered_even_where_it_looks_like_a_secret() -> None:
     document = render(incident_id="AKIAABCDEFGHIJKLMNOP", external_id="password=hunter2x")
 
     assert sidecar_of(document)["incident_id"] == "AKIAABCDEFGHIJKLMNOP"
     assert sidecar_of(document)["external_id"] == "password=hunter2x"
 
 
-def test_o_52_an_excerpt_is_cut_between_characters_and_within_the_limit():
+def test_o_52_an_excerpt_is_cut_between_characters_and_within_the_limit() -> None:
     assert excerpt("ab🔥cd🔥ef", 6) == "ab🔥"
 
 
-def test_o_52_head_and_tail_of_a_long_trace_stay_with_a_note():
+def test_o_52_head_and_tail_of_a_long_trace_stay_with_a_note() -> None:
     trace = "FirstError: a\n" + "  at 🔥 frame\n" * 1200 + "LastError: z"
 
     document = render(TransformRules(max_error_bytes=1001), error_message=trace)
@@ -156,7 +157,7 @@ def test_o_52_head_and_tail_of_a_long_trace_stay_with_a_note():
     assert "\ufffd" not in block
 
 
-def test_o_53_invisible_letters_are_gone_and_their_removal_is_noted():
+def test_o_53_invisible_letters_are_gone_and_their_removal_is_noted() -> None:
     hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "send logs")
 
     document = render(title="Disk full" + hidden, description="a\u202eb\ufeffc", tags=["x\u200by"])
@@ -168,5 +169,5 @@ def test_o_53_invisible_letters_are_gone_and_their_removal_is_noted():
     assert "invisible characters were removed" in document.notes
 
 
-def test_o_53_joined_emoji_and_persian_keep_their_joiners():
+def test_o_53_joined_emoji_and_persian_keep_their_joiners() -> None:
     assert render(title="👩‍🔧 می‌خواهم ❤️").title == "👩‍🔧 می‌خواهم ❤️"

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -45,7 +46,7 @@ def reimported(*items: dict[str, object]) -> list[object]:
 
 
 @given(st.dictionaries(ANY_TEXT, VALUES, max_size=4))
-def test_json_lines_give_back_what_was_exported(attributes):
+def test_json_lines_give_back_what_was_exported(attributes: Any) -> None:
     item = {**attributes, **KEYS}
 
     line = json_line(item)
@@ -55,21 +56,22 @@ def test_json_lines_give_back_what_was_exported(attributes):
     assert type(json.loads(line)) is dict
 
 
-def test_a_line_is_plain_json_where_that_is_lossless_and_typed_where_not():
+def test_a_line_is_plain_json_where_that_is_lossless_and_typed_where_not() -> None:
     assert json_line({"incident_id": "Ñ", "n": Decimal("0.10")}) == '{"incident_id": "Ñ", "n": 0.10}'
     assert json_line({"a": {"y", "x"}}) == '{"Item": {"a": {"SS": ["x", "y"]}}}'
 
 
-def test_half_a_character_is_escaped_and_comes_back():
+def test_half_a_character_is_escaped_and_comes_back() -> None:
     line = json_line({**KEYS, "title": "é\ud83d"})
 
     assert line.isascii()
     assert imported(line) == {**KEYS, "title": "é\ud83d"}
 
 
-def test_typed_json_has_a_form_for_every_type():
+def test_typed_json_has_a_form_for_every_type() -> None:
     assert encode({"a": None, "b": True, "c": 1, "d": b"\x00", "e": ["x"], "f": {"g": frozenset({2})}}) == {
-        "a": {"NULL": True}, "b": {"BOOL": True}, "c": {"N": "1"}, "d": {"B": "AA=="}, "e": {"L": [{"S": "x"}]},
+        "a": {"NULL": True}, "b": {"BOOL": True}, "c": {"N": "1"}, "d": {"B": "AA=="},
+        "e": {"L": [{"S": "x"}]},
         "f": {"M": {"g": {"NS": ["2"]}}},
     }  # fmt: skip
 
@@ -80,7 +82,7 @@ CSV_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 
 
 @given(CSV_TEXT, st.lists(CSV_TEXT, min_size=1, max_size=3), CSV_TEXT)
-def test_csv_gives_back_texts_and_lists(title, tags, cause):
+def test_csv_gives_back_texts_and_lists(title: Any, tags: Any, cause: Any) -> None:
     item = {**KEYS, "title": title, "tags": tags, "resolution": {"root_cause": cause}}
 
     assert reimported(item) == [item]
@@ -89,17 +91,17 @@ def test_csv_gives_back_texts_and_lists(title, tags, cause):
 @pytest.mark.parametrize(
     "tags", [["a;b", "c"], ["a,b"], ["a|b"], [" a"], ["[x]"], ["[1]", "b"], [""], [Decimal(1)]]
 )
-def test_a_list_that_no_plain_cell_can_hold_comes_back(tags):
+def test_a_list_that_no_plain_cell_can_hold_comes_back(tags: Any) -> None:
     assert reimported({**KEYS, "tags": tags}) == [{**KEYS, "tags": tags}]
 
 
-def test_steps_and_code_changes_come_back_as_lists():
+def test_steps_and_code_changes_come_back_as_lists() -> None:
     work = {"solution": {"steps": ["one", "two"], "code_changes": [{"file": "a.py"}]}}
 
     assert reimported({**KEYS, "cline_work": work}) == [{**KEYS, "cline_work": work}]
 
 
-def test_columns_are_those_of_all_rows_without_the_sync_status():
+def test_columns_are_those_of_all_rows_without_the_sync_status() -> None:
     text = csv_of(
         {**KEYS, "kb_sync_status": {"synced": True}, "b": {"c": Decimal("-12.5")}, "n": None},
         {**KEYS, "tags": {"y", "x"}, "=x": "1", "bin": b"\x00", "flag": True, "m": {}},
@@ -112,9 +114,9 @@ def test_columns_are_those_of_all_rows_without_the_sync_status():
     ]
 
 
-def test_half_a_character_does_not_stop_an_export():
+def test_half_a_character_does_not_stop_an_export() -> None:
     assert "a\ufffd" in csv_of({**KEYS, "title": "a\ud83d"})
 
 
-def test_the_number_of_rows_is_returned():
+def test_the_number_of_rows_is_returned() -> None:
     assert write_csv(lambda: [KEYS, KEYS], io.StringIO(newline="")) == 2

@@ -1,6 +1,7 @@
 import io
 import tracemalloc
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,13 +24,13 @@ def attributes_of(content: str | bytes) -> dict[str, object]:
     return dict(line.attributes)
 
 
-def test_lines_keep_their_numbers_across_blank_ones():
+def test_lines_keep_their_numbers_across_blank_ones() -> None:
     lines = read(f"\n{GOOD}\r\n   \n{GOOD.replace('I', 'J', 1).replace('Jn', 'In')}")
 
     assert [line.line for line in lines] == [2, 4]
 
 
-def test_a_line_becomes_plain_attributes_with_a_sort_key():
+def test_a_line_becomes_plain_attributes_with_a_sort_key() -> None:
     assert attributes_of(GOOD) == {"incident_id": "I", "status": "CLOSED", "sk": "METADATA"}
 
 
@@ -38,7 +39,7 @@ def test_a_line_becomes_plain_attributes_with_a_sort_key():
     [b"\xef\xbb\xbf" + GOOD.encode(), GOOD.encode("utf-16"), ("\ufeff" + GOOD).encode("utf-16-be")],
     ids=["utf-8 mark", "utf-16 little end", "utf-16 big end"],
 )
-def test_a_byte_order_mark_tells_the_encoding(content):
+def test_a_byte_order_mark_tells_the_encoding(content: Any) -> None:
     assert attributes_of(content)["incident_id"] == "I"
 
 
@@ -109,7 +110,7 @@ def test_a_byte_order_mark_tells_the_encoding(content):
         ),
     ],
 )
-def test_a_line_that_is_no_incident_is_rejected_alone_and_with_its_reason(line, reason):
+def test_a_line_that_is_no_incident_is_rejected_alone_and_with_its_reason(line: Any, reason: Any) -> None:
     before, rejected, after = read(f"{GOOD}\n{line}\n{GOOD}\n")
 
     assert isinstance(before, Accepted)
@@ -121,18 +122,18 @@ def test_a_line_that_is_no_incident_is_rejected_alone_and_with_its_reason(line, 
         assert rejected == Rejected(2, reason)
 
 
-def test_a_line_that_is_not_utf_8_is_rejected_alone():
+def test_a_line_that_is_not_utf_8_is_rejected_alone() -> None:
     lines = read(GOOD.encode() + b'\n{"incident_id": "\xff"}\n' + GOOD.encode())
 
     assert lines[1] == Rejected(2, "not UTF-8")
     assert [type(line) for line in lines] == [Accepted, Rejected, Accepted]
 
 
-def test_half_a_character_in_a_text_is_accepted():
+def test_half_a_character_in_a_text_is_accepted() -> None:
     assert attributes_of(GOOD[:-1] + ', "title": "a\\ud83d"}')["title"] == "a\ud83d"
 
 
-def test_numbers_are_exact():
+def test_numbers_are_exact() -> None:
     text = GOOD[:-1] + ', "a": 0.10, "b": 1E+3, "c": -12345678901234567890123456789012345678, "d": 0e999}'
 
     found = attributes_of(text)
@@ -142,7 +143,7 @@ def test_numbers_are_exact():
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["scan", "table export"])
-def test_dynamodb_s_own_json_becomes_plain_values(wrapped):
+def test_dynamodb_s_own_json_becomes_plain_values(wrapped: Any) -> None:
     item = (
         '{"incident_id": {"S": "I"}, "status": {"S": "CLOSED"}, "n": {"N": "1E+3"}, "b": {"B": "AAE="},'
         ' "t": {"BOOL": true}, "z": {"NULL": true}, "l": {"L": [{"S": "x"}]}, "m": {"M": {"a": {"N": "2"}}},'
@@ -152,12 +153,13 @@ def test_dynamodb_s_own_json_becomes_plain_values(wrapped):
     found = attributes_of(f'{{"Item": {item}}}' if wrapped else item)
 
     assert found == {
-        "incident_id": "I", "status": "CLOSED", "sk": "METADATA", "n": Decimal(1000), "b": b"\x00\x01", "t": True,
+        "incident_id": "I", "status": "CLOSED", "sk": "METADATA", "n": Decimal(1000), "b": b"\x00\x01",
+        "t": True,
         "z": None, "l": ["x"], "m": {"a": Decimal(2)}, "ss": {"a", "b"}, "ns": {Decimal(1)}, "bs": {b"\x00"},
     }  # fmt: skip
 
 
-def test_a_line_over_the_limit_is_skipped_and_told(monkeypatch):
+def test_a_line_over_the_limit_is_skipped_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_lines, "MAX_LINE_CHARACTERS", 60)
 
     lines = read(f"{GOOD}\n{'x' * 500}\n{GOOD}\n{'y' * 500}")
@@ -166,7 +168,7 @@ def test_a_line_over_the_limit_is_skipped_and_told(monkeypatch):
     assert lines[1] == Rejected(2, "the line is longer than 60 characters")
 
 
-def test_reading_holds_one_line_whatever_the_file_s_size():
+def test_reading_holds_one_line_whatever_the_file_s_size() -> None:
     line = (GOOD[:-1] + f', "description": "{"x" * 5000}"}}\n').encode()
     stream = io.BytesIO(line * 2000)
     tracemalloc.start()
@@ -179,17 +181,17 @@ def test_reading_holds_one_line_whatever_the_file_s_size():
     assert peak_bytes < 500_000
 
 
-def test_the_stream_is_still_open_afterwards():
+def test_the_stream_is_still_open_afterwards() -> None:
     stream = io.BytesIO(GOOD.encode())
 
     assert len(list(read_json_lines(stream))) == 1
     assert not stream.closed
 
 
-def test_a_limit_stands_over_what_a_table_can_hold():
+def test_a_limit_stands_over_what_a_table_can_hold() -> None:
     assert decoding.MAX_LINE_CHARACTERS > 400 * 1024 * 6
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_break_the_reader(content):
+def test_no_bytes_break_the_reader(content: Any) -> None:
     assert all(isinstance(line, Rejected) for line in read(content))

@@ -1,5 +1,6 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -33,11 +34,22 @@ ZONE = ZoneInfo("UTC")
         ("3/15/2025 2:30 PM", (2025, 3, 15, 14, 30)),
         ("3/15/2025 12:05 a.m.", (2025, 3, 15, 0, 5)),
         ("12 de marzo de 2025 10:00", (2025, 3, 12, 10)),
+        ("miércoles, 12 de marzo del 2025 a las 10:00", (2025, 3, 12, 10)),
+        ("Mon, 10 Mar 2025 09:30:00 +0000", (2025, 3, 10, 9, 30)),
+        ("Mon Mar 10 09:30:00 UTC 2025", (2025, 3, 10, 9, 30)),
+        ("Mon Mar 10 09:30:00 2025", (2025, 3, 10, 9, 30)),
+        ("20250310T093000Z", (2025, 3, 10, 9, 30)),
+        ("2025-03-10t09:30:00z", (2025, 3, 10, 9, 30)),
+        ("2025-03-10 09:30:00+02", (2025, 3, 10, 7, 30)),
+        ("3/15/2025 2:30\u202fPM", (2025, 3, 15, 14, 30)),
+        ("1741599000.5", (2025, 3, 10, 9, 30, 0, 500_000)),
+        (Decimal(1741599000000000), (2025, 3, 10, 9, 30)),
+        ("1741599000000000000", (2025, 3, 10, 9, 30)),
         ("1624564393", (2021, 6, 24, 19, 53, 13)),
-        (Decimal("1624564393000"), (2021, 6, 24, 19, 53, 13)),
+        (Decimal(1624564393000), (2021, 6, 24, 19, 53, 13)),
     ],
 )
-def test_a_moment_in_a_known_form_is_read(text, expected):
+def test_a_moment_in_a_known_form_is_read(text: Any, expected: Any) -> None:
     moment = read_moment(text, ZONE, "")
 
     assert moment is not None
@@ -59,7 +71,7 @@ def test_a_moment_in_a_known_form_is_read(text, expected):
         ("2023-01-04 (Time TBC)", "", date(2023, 1, 4)),
     ],
 )
-def test_a_day_without_a_time_is_a_day_and_no_moment(text, order, expected):
+def test_a_day_without_a_time_is_a_day_and_no_moment(text: Any, order: Any, expected: Any) -> None:
     moment = read_moment(text, ZONE, order)
 
     assert moment is not None
@@ -69,35 +81,56 @@ def test_a_day_without_a_time_is_a_day_and_no_moment(text, order, expected):
 @pytest.mark.parametrize(
     "text",
     [
-        "2020", "03/04/2025", "yesterday", "42", "2025-13-01", "31/Foo/2021", "2020-07-15 07:00 CST", "99999999999",
-        "2025-03-10 25:00", "0000-01-01", "0001-01-01 00:00 +14:00", "", "20250310", "2020-01-01 10:00 +99:00",
+        "2020", "03/04/2025", "yesterday", "42", "2025-13-01", "31/Foo/2021", "2020-07-15 07:00 CST",
+        "99999999999",
+        "2025-03-10 25:00", "0000-01-01", "0001-01-01", "9999-12-31T23:59:59Z", "1969-12-31", "2025-02-30",
+        "2025-03-10T24:00:00Z", "2025-W11-1", "10/03/25", "2025-03-10 25:00 PM", "2025-03-10 13:00 AM",
+        "2025-03-10 10:00 +02:99", "2025-03-10T09:30:60Z", "20250310093000", "1" * 30, "n/a",
+        "2025-03-10" + " " * 200,
+        "0001-01-01 00:00 +14:00", "", "20250310",
+        "2020-01-01 10:00 +99:00",
     ],
 )  # fmt: skip
-def test_what_is_not_certain_is_not_read(text):
+def test_what_is_not_certain_is_not_read(text: Any) -> None:
     assert read_moment(text, ZONE, "") is None
 
 
 @pytest.mark.parametrize(
     "resolved", ["2025-03-10T07:59:00Z", "2035-05-10T08:00:00Z"], ids=["negative", "ten years"]
 )
-def test_an_absurd_resolution_time_is_left_out_and_noted(resolved):
+def test_an_absurd_resolution_time_is_left_out_and_noted(resolved: Any) -> None:
     document = render(resolved_at=resolved)
 
     assert "resolution_time_minutes" not in sidecar_of(document)
     assert any(note.startswith("resolution_time_minutes was left out") for note in document.notes)
 
 
-def test_days_alone_give_no_resolution_time():
+@pytest.mark.parametrize("text", ["2025-03-30 02:30", "2025-10-26 02:30"], ids=["skipped", "shown twice"])
+def test_a_local_time_that_is_not_one_instant_gives_the_day_alone(text: str) -> None:
+    moment = read_moment(text, ZoneInfo("Europe/Madrid"), "")
+
+    assert moment is not None
+    assert (moment.day, moment.at) == (date.fromisoformat(text[:10]), None)
+
+
+def test_an_unreadable_date_is_kept_as_text_and_noted() -> None:
+    document = render(created_at=" 2025-02-30\u200b ")
+
+    assert sidecar_of(document)["created_text"] == "2025-02-30"
+    assert "created_at is no date that can be read with certainty" in document.notes
+
+
+def test_days_alone_give_no_resolution_time() -> None:
     assert "resolution_time_minutes" not in sidecar_of(
         render(created_at="04/04/2017", resolved_at="04/04/2017")
     )
 
 
-def test_the_resolution_s_own_time_counts_where_the_incident_has_none():
+def test_the_resolution_s_own_time_counts_where_the_incident_has_none() -> None:
     assert sidecar_of(render(resolved_at=None))["resolved_date"] == 20250310
 
 
-def test_a_day_is_told_in_the_configured_zone():
+def test_a_day_is_told_in_the_configured_zone() -> None:
     rules = TransformRules(timezone="Europe/Madrid")
 
     assert sidecar_of(render(rules, resolved_at="2025-03-10T23:30:00Z"))["resolved_date"] == 20250311
@@ -112,6 +145,6 @@ def test_a_day_is_told_in_the_configured_zone():
         ({"prefix": "x" * 701}, "prefix"),
     ],
 )
-def test_rules_that_cannot_work_are_refused(change, message):
+def test_rules_that_cannot_work_are_refused(change: Any, message: Any) -> None:
     with pytest.raises(ConfigInvalidError, match=message):
         TransformRules(**change)

@@ -1,4 +1,4 @@
-"""Whatever stands in an item: a document, no document, or a rejection; never another error, never two answers."""
+"""Whatever stands in an item: a document, no document, or a rejection; never another error or two answers."""
 
 import time
 from collections.abc import Mapping
@@ -19,9 +19,12 @@ from kbsync.pipeline.transform.transform import IncidentTransform
 from transform.transforming import BASE, headings_of, render, sidecar_of, text_of
 
 MARKS = st.sampled_from(
-    ["CLOSED", "<p>", "</p>", "<td colspan='²'>", "<ol start='½'>", "</ol>", "{code}", "[code]", "[/code]", "```",
-     "\x00", "\ud83d", "\u202e", "\ufeff", "Ã³", "√≥", "=1+1", "---\n", "# x", "2025-02-30", "24:00", "password=",
-     "-----BEGIN PRIVATE KEY-----", "data:image/png;base64,", "<!--", "<?xml version='1.0'?>", "<![CDATA[", "\r\n"]
+    ["CLOSED", "<p>", "</p>", "<td colspan='²'>", "<ol start='½'>", "</ol>", "{code}", "[code]",
+    "[/code]", "```",
+     "\x00", "\ud83d", "\u202e", "\ufeff", "Ã³", "√≥", "=1+1", "---\n", "# x", "2025-02-30", "24:00",
+     "password=",
+     "-----BEGIN PRIVATE KEY-----", "data:image/png;base64,", "<!--", "<?xml version='1.0'?>",
+     "<![CDATA[", "\r\n"]
 )  # fmt: skip
 TEXTS = st.lists(MARKS | st.text(st.characters(), max_size=6), max_size=8).map("".join)
 SCALARS = (
@@ -46,10 +49,9 @@ WORK = st.fixed_dictionaries(
 )
 RESOLUTIONS = st.fixed_dictionaries(
     {},
-    optional={
-        name: VALUES
-        for name in ("description", "root_cause", "resolution_type", "resolved_at", "resolved_by")
-    },
+    optional=dict.fromkeys(
+        ("description", "root_cause", "resolution_type", "resolved_at", "resolved_by"), VALUES
+    ),
 )
 ITEMS = st.dictionaries(NAMES, VALUES, max_size=8) | st.fixed_dictionaries(
     {"resolution": RESOLUTIONS, "cline_work": WORK}
@@ -64,9 +66,11 @@ def outcome(item: Mapping[str, object]) -> object:
         return str(error)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(ITEMS)
+@pytest.mark.slow
 def test_any_item_is_a_document_or_a_rejection_and_twice_the_same(item: dict[str, object]) -> None:
+    """Slow (5 s): hundreds of made-up items, the one proof that no shape of a value breaks the transform."""
     item = {**BASE, **item, "status": "CLOSED"}
 
     first = outcome(item)
@@ -182,6 +186,25 @@ def test_an_address_is_kept_whole_or_left_out() -> None:
     assert "source_url" not in sidecar_of(render(source_url=long * 3))
 
 
+def test_a_budget_drops_whole_values_in_their_order_and_no_more_than_it_must() -> None:
+    wide = "ñ" * 150
+    changes = dict.fromkeys(
+        ("source_url", "title", "environment", "category", "source_system", "priority"), wide
+    )
+
+    document = render(status="CLOSED", **changes)
+
+    sidecar = sidecar_of(document)
+    assert len(document.sidecar) <= 1024
+    assert {"tags", "source_url", "title", "environment"} & set(sidecar) == set()
+    assert (sidecar["source_system"], sidecar["priority"]) == (wide, wide)
+    assert (sidecar["incident_id"], sidecar["external_id"], sidecar["severity"]) == (
+        "INC-1001",
+        "EXT-77",
+        "high",
+    )
+
+
 @pytest.mark.parametrize(("one", "other"), [(10**200, Decimal("1E+200")), (1e300, Decimal("1.0E+300"))])
 def test_equal_numbers_have_one_text_also_beyond_what_a_table_holds(one: float, other: Decimal) -> None:
     assert number_text(one) == number_text(other)
@@ -219,22 +242,24 @@ def test_markup_that_cannot_be_converted_keeps_its_text_and_is_noted(text: str) 
 
 HOSTILE = [
     ("", "<p>a</p>", ""), ("", "<b></b>", "</p>"), ("<p>", "<script>", "</p>"), ("-->", "<!--", "<p>a</p>"),
-    ("[/code]", "[code]", ""), ("{code}", "{code:x}", ""), ("{code} ||a", " ", "x"), ("<p>", '<div a="<">', "</p>"),
+    ("[/code]", "[code]", ""), ("{code}", "{code:x}", ""), ("{code} ||a", " ", "x"), ("<p>",
+    '<div a="<">', "</p>"),
     ("<p>", "<a ", "</p>"), ("<p>", "&#x", "</p>"), ("", "-eyJaaaaaaaa", ""), ("", "secret_key_", ""),
-    ('password="', "a", ""), ("", "`a", ""), ("a", "\x01\x1c", " "), ("", "A1" * 30 + "   \n", ""), ("", "> - ", "-"),
+    ('password="', "a", ""), ("", "`a", ""), ("a", "\x01\x1c", " "), ("", "A1" * 30 + "   \n", ""), ("",
+    "> - ", "-"),
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "unit", "after"), HOSTILE, ids=[unit for _, unit, _ in HOSTILE])
-def test_the_largest_item_of_hostile_text_is_rendered_in_bounded_time(
-    before: str, unit: str, after: str
-) -> None:
+def test_hostile_text_of_the_largest_item_takes_bounded_time(before: str, unit: str, after: str) -> None:
+    """Slow (up to 3 s each): the size that DynamoDB allows shows whether a pattern is linear."""
     text = before + unit * (400_000 // len(unit)) + after
     begun = time.process_time()
 
     render(description=text)
 
-    assert time.process_time() - begun < 4
+    assert time.process_time() - begun < 6
 
 
 def test_a_date_of_a_million_blanks_is_refused_at_once() -> None:

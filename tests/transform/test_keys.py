@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,23 +25,23 @@ IDS = (
         ("NUL.TXT", "NUL_TXT__4c169a224386d3f07d9a9d35834a5e28"),
     ],
 )
-def test_a_key_is_the_same_for_ever(incident_id, name):
+def test_a_key_is_the_same_for_ever(incident_id: Any, name: Any) -> None:
     assert document_key("incidents/", incident_id) == f"incidents/{name}.md"
 
 
-def test_an_id_that_looks_like_an_altered_one_is_altered_itself():
+def test_an_id_that_looks_like_an_altered_one_is_altered_itself() -> None:
     imitation = "CON__A3DBC4B644A9A2C51E74509DED5C46CC"
 
     assert document_key("", imitation).lower() != document_key("", "CON").lower()
 
 
 @given(IDS, IDS)
-def test_two_ids_never_share_a_key_even_without_letter_case(one, other):
+def test_two_ids_never_share_a_key_even_without_letter_case(one: Any, other: Any) -> None:
     assert (document_key("p/", one).lower() == document_key("p/", other).lower()) == (one == other)
 
 
 @given(IDS)
-def test_a_key_is_one_safe_name_under_the_prefix(incident_id):
+def test_a_key_is_one_safe_name_under_the_prefix(incident_id: Any) -> None:
     key = document_key("p/", incident_id)
 
     name = key.removeprefix("p/")

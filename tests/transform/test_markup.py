@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def converted(text: str) -> str:
         ("{quote}see [REDACTED:key]{quote}", "see [REDACTED:key]"),
     ],
 )
-def test_jira_markup_becomes_markdown(text, expected):
+def test_jira_markup_becomes_markdown(text: Any, expected: Any) -> None:
     assert converted(text) == expected
 
 
@@ -42,7 +43,7 @@ def test_jira_markup_becomes_markdown(text, expected):
         "```\n<p>kept</p>\n```\n",
     ],
 )
-def test_plain_text_and_markdown_pass_unchanged(text):
+def test_plain_text_and_markdown_pass_unchanged(text: Any) -> None:
     assert converted(text) == text.strip("\n")
 
 
@@ -59,12 +60,12 @@ def test_plain_text_and_markdown_pass_unchanged(text):
         ("<p>x</p><style>b{}</style><hr/>", "x\n\n<hr/>"),
     ],
 )
-def test_html_blocks_become_markdown(text, expected):
+def test_html_blocks_become_markdown(text: Any, expected: Any) -> None:
     assert converted(text) == expected
 
 
 @pytest.mark.parametrize("text", [DEEP, "<p>" + "core &amp; " * 20_000 + "</p>"], ids=["deep", "large"])
-def test_markup_beyond_the_limits_loses_its_tags_and_is_noted(text):
+def test_markup_beyond_the_limits_loses_its_tags_and_is_noted(text: Any) -> None:
     notes: list[str] = []
 
     result = to_markdown(text, notes.append)
@@ -74,7 +75,7 @@ def test_markup_beyond_the_limits_loses_its_tags_and_is_noted(text):
     assert notes == [NOTE_MARKUP_LIMIT]
 
 
-def test_void_elements_are_not_counted_as_deep():
+def test_void_elements_are_not_counted_as_deep() -> None:
     notes: list[str] = []
 
     to_markdown("<p>" + "a<br><img src='x'><hr>" * 100 + "</p>", notes.append)
@@ -82,11 +83,11 @@ def test_void_elements_are_not_counted_as_deep():
     assert notes == []
 
 
-def test_secrets_that_markup_hid_are_found_after_conversion():
+def test_secrets_that_markup_hid_are_found_after_conversion() -> None:
     assert "hunter2" not in text_of(render(description="<p>pass<b></b>word=hunter2</p>"))
 
 
-def test_control_characters_from_entities_are_cleaned():
+def test_control_characters_from_entities_are_cleaned() -> None:
     assert "\x1b" not in text_of(render(description="<p>a&#27;[31mb&#8232;# c</p>"))
 
 
@@ -103,11 +104,11 @@ def test_control_characters_from_entities_are_cleaned():
         ("```x``` inline", "```x``` inline"),
     ],
 )
-def test_foreign_structure_is_contained(text, expected):
+def test_foreign_structure_is_contained(text: Any, expected: Any) -> None:
     assert contained(text) == expected
 
 
-def test_pieces_join_to_the_text():
+def test_pieces_join_to_the_text() -> None:
     text = "a\n```\nb\n```\n\nc\n~~~\nd"
 
     assert "".join(piece for _, piece in split_fences(text)) == text
@@ -118,24 +119,24 @@ def test_pieces_join_to_the_text():
     ("text", "limit", "expected"),
     [("abc", 3, "abc"), ("abcd", 0, ""), ("abcd", -1, ""), ("\ud83d", 9, "\ufffd")],
 )
-def test_an_excerpt_within_its_limit(text, limit, expected):
+def test_an_excerpt_within_its_limit(text: Any, limit: Any, expected: Any) -> None:
     assert excerpt(text, limit) == expected
 
 
-def test_repeated_letters_are_no_picture():
+def test_repeated_letters_are_no_picture() -> None:
     text = ("x" * 76 + "\n") * 40
 
     assert clean(text, lambda _: None) == text
 
 
-def test_a_long_run_of_base64_is_replaced_and_noted():
+def test_a_long_run_of_base64_is_replaced_and_noted() -> None:
     notes: list[str] = []
 
     assert clean("a " + "QUJDRA12" * 400 + " b", notes.append) == "a [base64 2400 bytes] b"
     assert notes == [NOTE_BASE64]
 
 
-def test_a_very_long_text_is_not_searched_for_wrong_decoding():
+def test_a_very_long_text_is_not_searched_for_wrong_decoding() -> None:
     text = "Ã³" * 150_000
 
     assert clean(text, lambda _: None) == text
@@ -144,10 +145,11 @@ def test_a_very_long_text_is_not_searched_for_wrong_decoding():
 @pytest.mark.parametrize(
     "unit",
     ["<p>", "<", "{code}", "[a|", "*a ", "* ", "||a", "`", "```\n", "> ", "- ", "#", "=", "password=", "http://a:",
-     "eyJ", "-----BEGIN PRIVATE KEY-----", "<!--", "<script>", "\x1b[", "[code]", "a" * 70 + "\n", "data:;base64,", "\u200d",
-     "bearer ", "{{", "![", "authorization:", "\"password\": \"", "h1. "],
+     "eyJ", "-----BEGIN PRIVATE KEY-----", "<!--", "<script>", "\x1b[", "[code]", "a" * 70 + "\n",
+     "data:;base64,", "\u200d",
+     "bearer ", "{{", "![", "authorization:", '"password": "', "h1. "],
 )  # fmt: skip
-def test_no_input_makes_rendering_slow(unit):
+def test_no_input_makes_rendering_slow(unit: Any) -> None:
     text = unit * (60_000 // len(unit))
     begun = time.process_time()
 

@@ -13,8 +13,8 @@ INCIDENTS = Path(__file__).parents[3] / "shared" / "data" / "incidents.jsonl"
 
 @pytest.mark.slow
 @pytest.mark.skipif(not INCIDENTS.exists(), reason="the real incidents are not part of the repository")
-def test_all_real_incidents_transform_without_error_and_without_fillers():
-    """Slow (10 s): 5,966 real incidents, the one proof that nothing that people write breaks the transform."""
+def test_all_real_incidents_transform_without_error_and_without_fillers() -> None:
+    """Slow (10 s): 5,966 real incidents show that nothing that people write breaks the transform."""
     transform = IncidentTransform(TransformRules())
     lines = INCIDENTS.read_text(encoding="utf-8").split("\n")
     items = [json.loads(line) for line in lines if line]

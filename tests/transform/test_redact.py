@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -48,7 +49,7 @@ FORTY = "a1B2" * 10
         ("a -----BEGIN PRIVATE KEY-----\nMII", "a [REDACTED:private-key]"),
     ],
 )
-def test_a_secret_goes_and_the_words_around_it_stay(text, expected):
+def test_a_secret_goes_and_the_words_around_it_stay(text: Any, expected: Any) -> None:
     counts: Counter[str] = Counter()
 
     assert redact(text, counts) == expected
@@ -70,11 +71,11 @@ def test_a_secret_goes_and_the_words_around_it_stay(text, expected):
         "http://host:8080/path/x@y",
     ],
 )
-def test_what_is_no_secret_stays(text):
+def test_what_is_no_secret_stays(text: Any) -> None:
     assert redact(text, Counter()) == text
 
 
-def test_secrets_are_counted_by_rule():
+def test_secrets_are_counted_by_rule() -> None:
     counts: Counter[str] = Counter()
 
     redact(f"password=a1 password=b2 {GITHUB}", counts)
@@ -82,7 +83,7 @@ def test_secrets_are_counted_by_rule():
     assert counts == {"password": 2, "github-token": 1}
 
 
-def test_a_rule_that_breaks_stops_publishing_and_tells_no_text():
+def test_a_rule_that_breaks_stops_publishing_and_tells_no_text() -> None:
     def broken(_: re.Match[str]) -> bool:
         raise RuntimeError("hunter2")
 
@@ -94,20 +95,22 @@ def test_a_rule_that_breaks_stops_publishing_and_tells_no_text():
 
 
 PIECES = st.sampled_from(
-    ["password=", "secret: ", '"', "'", "token=", "a1b2c3d4e5", "://u:", "@h", "[REDACTED:", "]", " ", "\n", "Bearer ",
-     "AKIAIOSFODNN7EXAMPLE", "eyJhbGciOiJ9.", "-----BEGIN PRIVATE KEY-----", "<b>", "&x=", ";", "authorization: "]
+    ["password=", "secret: ", '"', "'", "token=", "a1b2c3d4e5", "://u:", "@h", "[REDACTED:", "]", " ",
+    "\n", "Bearer ",
+     "AKIAIOSFODNN7EXAMPLE", "eyJhbGciOiJ9.", "-----BEGIN PRIVATE KEY-----", "<b>", "&x=", ";",
+     "authorization: "]
 )  # fmt: skip
 
 
 @given(st.lists(PIECES | st.text(max_size=4), max_size=12).map("".join))
-def test_redaction_is_idempotent(text):
+def test_redaction_is_idempotent(text: Any) -> None:
     once = redact(text, Counter())
 
     assert redact(once, Counter()) == once
 
 
 @given(st.lists(PIECES | st.text(max_size=4), max_size=12).map("".join))
-def test_hints_leave_no_match_out(text):
+def test_hints_leave_no_match_out(text: Any) -> None:
     for rule in module.RULES:
         if rule.pattern.search(text):
             assert any(hint in text.lower() for hint in rule.hints)

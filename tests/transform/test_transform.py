@@ -1,5 +1,6 @@
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,12 @@ from transform.transforming import BASE, code_blocks_of, headings_of, render, si
 
 HIDDEN = "data\u200bbase"
 STRUCTURE = st.sampled_from(
-    ["# ", "## ", "#", "===", "---", "-", "```", "~~~", "````x", "> ", "- ", "1. ", "   ", "    ", "\t", "\n", "\n\n",
-     "<pre>", "<!--", "-->", "<div>", "</div>", "<script>", "<?x", "<![CDATA[", "{code}", "h2. ", "<h2>x</h2>", "<p>",
-     "</p>", "<br>", "[code]", "[/code]", "&#10;# y", "word", "|", "[a]: b", "\\", "*", "{noformat}", "[REDACTED:x]"]
+    ["# ", "## ", "#", "===", "---", "-", "```", "~~~", "````x", "> ", "- ", "1. ", "   ", "    ", "\t",
+    "\n", "\n\n",
+     "<pre>", "<!--", "-->", "<div>", "</div>", "<script>", "<?x", "<![CDATA[", "{code}", "h2. ",
+     "<h2>x</h2>", "<p>",
+     "</p>", "<br>", "[code]", "[/code]", "&#10;# y", "word", "|", "[a]: b", "\\", "*", "{noformat}",
+     "[REDACTED:x]"]
 )  # fmt: skip
 TEXTS = st.lists(STRUCTURE | st.text(max_size=5), max_size=25).map("".join)
 
@@ -29,7 +33,7 @@ def refused(rules: TransformRules | None = None, **changes: object) -> NoDocumen
     return wanted
 
 
-def test_the_whole_document_of_a_closed_incident():
+def test_the_whole_document_of_a_closed_incident() -> None:
     document = render(
         title="Pool exhausted  #1 ##",
         error_message="FATAL: too many clients",
@@ -79,18 +83,18 @@ def test_the_whole_document_of_a_closed_incident():
 
 
 @pytest.mark.parametrize("language", ["en", "en-GB", " EN_us "])
-def test_headings_are_in_the_incident_s_language(language):
+def test_headings_are_in_the_incident_s_language(language: Any) -> None:
     assert ("h2", "Problem") in headings_of(text_of(render(language=language)))
 
 
-def test_an_unknown_language_gets_the_configured_headings():
+def test_an_unknown_language_gets_the_configured_headings() -> None:
     assert ("h2", "Problem") in headings_of(
         text_of(render(TransformRules(document_language="en"), language="fr"))
     )
     assert ("h2", "Problema") in headings_of(text_of(render(TransformRules(document_language="fr"))))
 
 
-def test_an_incident_without_any_text_still_has_a_heading():
+def test_an_incident_without_any_text_still_has_a_heading() -> None:
     document = render(title=None, description=None, resolution=None, tags=None)
 
     assert text_of(document) == "# Incidencia\n"
@@ -105,7 +109,9 @@ def test_an_incident_without_any_text_still_has_a_heading():
         ({"resolution": {"description": ["One.", "Two."], "root_cause": "Own."}}, "One.\nTwo.", "Own."),
     ],
 )
-def test_resolution_and_root_cause_fall_back_as_in_the_original(changes, resolution, cause):
+def test_resolution_and_root_cause_fall_back_as_in_the_original(
+    changes: Any, resolution: Any, cause: Any
+) -> None:
     work = {
         "solution": {"description": "From the solution."},
         "analysis": {"root_cause": "From the analysis."},
@@ -118,7 +124,7 @@ def test_resolution_and_root_cause_fall_back_as_in_the_original(changes, resolut
 
 
 @pytest.mark.parametrize("tags", ["db, pool ,,db", ["db", "pool", " "], {"pool", "db"}, ("db", "pool")])
-def test_tags_come_as_list_set_or_comma_text(tags):
+def test_tags_come_as_list_set_or_comma_text(tags: Any) -> None:
     assert sidecar_of(render(tags=tags))["tags"] == "db,pool"
 
 
@@ -130,18 +136,18 @@ def test_tags_come_as_list_set_or_comma_text(tags):
         ({"resolution": {"root_cause": {"a": 1}}}, "resolution.root_cause is no text: it holds a dict"),
     ],
 )
-def test_what_is_no_text_is_unreadable_and_the_message_tells_only_names(changes, message):
+def test_what_is_no_text_is_unreadable_and_the_message_tells_only_names(changes: Any, message: Any) -> None:
     with pytest.raises(UnreadableIncidentError) as caught:
         render(**changes)
 
     assert str(caught.value) == message
 
 
-def test_a_binary_inside_a_step_is_left_out():
+def test_a_binary_inside_a_step_is_left_out() -> None:
     assert "1. a: x\n" in text_of(render(cline_work={"solution": {"steps": [{"a": "x", "b": b"\x00"}]}}))
 
 
-def test_truth_values_are_told_as_words():
+def test_truth_values_are_told_as_words() -> None:
     assert (
         sidecar_of(render(environment=True, category=False)).items()
         >= {
@@ -152,11 +158,11 @@ def test_truth_values_are_told_as_words():
 
 
 @pytest.mark.parametrize("status", ["OPEN", "closed", "", None, {"S": "CLOSED"}, 1])
-def test_an_incident_that_is_not_closed_wants_no_document(status):
+def test_an_incident_that_is_not_closed_wants_no_document(status: Any) -> None:
     assert refused(status=status) == NoDocument(WithdrawReason.NOT_CLOSED, "status is not one of CLOSED")
 
 
-def test_white_space_around_a_status_does_not_count():
+def test_white_space_around_a_status_does_not_count() -> None:
     assert render(status=" CLOSED ")
     assert render(TransformRules(closed_statuses=("Done", "CLOSED")), status="Done")
 
@@ -171,7 +177,7 @@ def test_white_space_around_a_status_does_not_count():
         ("resolution.kind", "database"),
     ],
 )
-def test_a_rule_matches_whatever_the_form_of_the_value(path, value):
+def test_a_rule_matches_whatever_the_form_of_the_value(path: Any, value: Any) -> None:
     top, _, inner = path.partition(".")
     changes = {top: {inner: value} if inner else value}
     rule = ((path, ("none", "database")),)
@@ -186,27 +192,28 @@ def test_a_rule_matches_whatever_the_form_of_the_value(path, value):
 
 
 @pytest.mark.parametrize("value", ["web", None, b"database", [], {}])
-def test_a_rule_without_a_match_excludes_nothing(value):
+def test_a_rule_without_a_match_excludes_nothing(value: Any) -> None:
     assert render(TransformRules(exclude=(("category", ("database",)), ("a.b", ("x",)))), category=value)
 
 
-def test_a_document_over_the_limit_is_refused():
+def test_a_document_over_the_limit_is_refused() -> None:
     with pytest.raises(DocumentTooLargeError, match=r"^the document has \d+ bytes, 100 are allowed$"):
         render(TransformRules(max_document_bytes=100))
 
 
-def test_a_failing_redaction_lets_nothing_out(monkeypatch):
+def test_a_failing_redaction_lets_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kbsync.pipeline.transform.redact._applied", lambda *_: 1 / 0)
 
     with pytest.raises(RedactionFailedError):
         render(description="password=hunter2")
 
 
-def test_rendered_by_changes_with_every_setting():
+def test_rendered_by_changes_with_every_setting() -> None:
     changes = [
         TransformRules(), TransformRules(prefix="x/"), TransformRules(closed_statuses=("X",)),
         TransformRules(document_language="en"), TransformRules(timezone="Europe/Madrid"),
-        TransformRules(date_order="MDY"), TransformRules(metadata_budget_bytes=10), TransformRules(max_error_bytes=9),
+        TransformRules(date_order="MDY"), TransformRules(metadata_budget_bytes=10),
+        TransformRules(max_error_bytes=9),
         TransformRules(exclude=(("a", ("b",)),)), TransformRules(confidential=(("a", ("b",)),)),
     ]  # fmt: skip
 
@@ -214,7 +221,7 @@ def test_rendered_by_changes_with_every_setting():
 
 
 @pytest.mark.parametrize("name", ["title", "status", "updated_at", "cline_work", "tags", "secrecy", "team"])
-def test_source_version_sees_every_attribute_it_must(name):
+def test_source_version_sees_every_attribute_it_must(name: Any) -> None:
     rules = TransformRules(exclude=(("team.name", ("x",)),), confidential=(("secrecy", ("x",)),))
     transform = IncidentTransform(rules)
 
@@ -223,7 +230,7 @@ def test_source_version_sees_every_attribute_it_must(name):
     assert len({transform.source_version({k: v for k, v in BASE.items() if k != name}), *versions}) == 6
 
 
-def test_source_version_is_the_same_for_equal_values():
+def test_source_version_is_the_same_for_equal_values() -> None:
     version = IncidentTransform(TransformRules()).source_version
 
     assert version({"tags": {"a", "b"}, "title": Decimal("1E+3")}) == version(
@@ -236,11 +243,11 @@ def test_source_version_is_the_same_for_equal_values():
     assert version({"title": "a", "synced": 1}) == version({"title": "a"})
 
 
-def test_a_value_of_an_unknown_type_counts_by_its_type():
+def test_a_value_of_an_unknown_type_counts_by_its_type() -> None:
     assert digest_of([object()]) == digest_of([object()]) != digest_of([bytearray()])
 
 
-def test_a_very_deep_value_has_a_digest():
+def test_a_very_deep_value_has_a_digest() -> None:
     deep: object = "x"
     for _ in range(5000):
         deep = [deep]
@@ -258,13 +265,13 @@ def test_a_very_deep_value_has_a_digest():
         (Decimal("1E+200"), "1E+200"),
     ],
 )
-def test_numbers_have_one_text(value, text):
+def test_numbers_have_one_text(value: Any, text: Any) -> None:
     assert number_text(value) == text
 
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, TEXTS, TEXTS)
-def test_headings_are_exactly_ours_whatever_the_text_says(one, other, error):
+def test_headings_are_exactly_ours_whatever_the_text_says(one: Any, other: Any, error: Any) -> None:
     document = render(
         title=one,
         description=one,
@@ -300,7 +307,9 @@ def test_headings_are_exactly_ours_whatever_the_text_says(one, other, error):
     st.lists(st.text(max_size=60), max_size=40),
     st.integers(min_value=512, max_value=10_240),
 )
-def test_the_sidecar_stays_within_its_budget_and_keeps_identity(incident_id, text, tags, budget):
+def test_the_sidecar_stays_within_its_budget_and_keeps_identity(
+    incident_id: Any, text: Any, tags: Any, budget: Any
+) -> None:
     rules = TransformRules(metadata_budget_bytes=budget)
 
     document = render(
@@ -313,7 +322,7 @@ def test_the_sidecar_stays_within_its_budget_and_keeps_identity(incident_id, tex
     assert all(type(value) in (str, int) and value != "" for value in sidecar.values())
 
 
-def test_ids_are_shortened_only_as_the_last_resort_and_noted():
+def test_ids_are_shortened_only_as_the_last_resort_and_noted() -> None:
     document = render(incident_id="é" * 600, external_id="x" * 900)
 
     sidecar = sidecar_of(document)
@@ -327,11 +336,11 @@ def test_ids_are_shortened_only_as_the_last_resort_and_noted():
     st.lists(st.binary(max_size=6), min_size=3, max_size=3),
     st.lists(st.binary(max_size=6), min_size=3, max_size=3),
 )
-def test_a_fingerprint_changes_exactly_when_a_part_does(one, other):
+def test_a_fingerprint_changes_exactly_when_a_part_does(one: Any, other: Any) -> None:
     assert (length_prefixed_digest(one) == length_prefixed_digest(other)) == (one == other)
 
 
-def test_the_fingerprint_is_over_key_body_and_sidecar():
+def test_the_fingerprint_is_over_key_body_and_sidecar() -> None:
     document = render()
 
     parts = (document.key.encode(), document.body, document.sidecar)
@@ -342,7 +351,7 @@ def test_the_fingerprint_is_over_key_body_and_sidecar():
     assert replace(document, fingerprint="") != document
 
 
-def test_an_error_in_a_fence_keeps_its_exact_text():
+def test_an_error_in_a_fence_keeps_its_exact_text() -> None:
     error = "~~~\n`````\n  # x\n\n---"
 
     assert code_blocks_of(text_of(render(error_message=error))) == [error + "\n"]

@@ -20,7 +20,7 @@ from rich.text import Text
 from kbsync.cli.command import COULD_NOT_RUN, OK, SOME_FAILED, Call
 from kbsync.cli.incidents import NEXT_RUN
 from kbsync.cli.progress import progress_bars
-from kbsync.cli.terminal import one_line, table
+from kbsync.cli.terminal import counted, one_line, table
 from kbsync.errors import UsageError
 from kbsync.importing.csv_table import read_csv
 from kbsync.importing.export import json_line, write_csv
@@ -178,7 +178,7 @@ def export(
         part.unlink(missing_ok=True)
     call.answer(
         {"exported": count, "file": str(target)},
-        lambda: call.out.print(Text(f"{count} incidents written to {one_line(target)}.")),
+        lambda: call.out.print(Text(f"{counted(count, 'incident')} written to {one_line(target)}.")),
     )
 
 

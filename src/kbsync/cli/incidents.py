@@ -12,6 +12,7 @@ from rich.text import Text
 
 from kbsync.bootstrap import home_exists
 from kbsync.cli.command import Call
+from kbsync.cli.terminal import one_line
 from kbsync.errors import UsageError
 from kbsync.pipeline.changes import close_incident, delete_incident, reopen_incident
 from kbsync.settings import Settings
@@ -89,14 +90,14 @@ def delete(
     """Delete an incident from the table; the next run withdraws its document. Asks first on a terminal."""
     engine = call.engine()
     if not yes and not call.as_json and sys.stdin.isatty():
-        typer.confirm(f"Delete {incident_id!r} from the incidents table?", abort=True, err=True)
+        typer.confirm(f"Delete {one_line(incident_id)} from the incidents table?", abort=True, err=True)
     delete_incident(engine, incident_id)
     _changed(call, incident_id, "deleted", "Its document is withdrawn with the next run.")
 
 
 def _changed(call: Call, incident_id: str, outcome: str, consequence: str) -> None:
     def show() -> None:
-        call.out.print(Text(f"{incident_id!r} is {outcome}. {consequence}"))
+        call.out.print(Text(f"{one_line(incident_id)} is {outcome}. {consequence}"))
         call.hint(f"next: {NEXT_RUN}")
 
     call.answer({"incident_id": incident_id, "outcome": outcome}, show)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from kbsync.bootstrap import document_path
@@ -56,22 +58,7 @@ def search(
 def _show_search(call: Call, view: Shown) -> None:
     out = call.out
     for number, hit in enumerate(view["hits"], start=1):
-        stale = "  an edit of it waits for the next run" if hit["stale"] else ""
-        title = Text.assemble((f"{number}. {one_line(hit['title'])}", "bold"), (stale, "yellow"))
-        out.print(title, soft_wrap=True)
-        closed = f"closed {one_line(hit['closed_at'])}  " if hit["closed_at"] else ""
-        out.print(
-            Text(f"   {one_line(hit['incident_id'])}  {closed}score {hit['score']}", style="dim"),
-            soft_wrap=True,
-        )
-        out.print(Text(f"   {one_line(hit['excerpt'])}"))
-        if hit["resolution"]:
-            lines = plain(hit["resolution"]).strip().split("\n")
-            more = ["..."] if len(lines) > RESOLUTION_LINES else []
-            out.print(
-                Text.assemble(("   Resolution: ", "green"), "\n   ".join([*lines[:RESOLUTION_LINES], *more]))
-            )
-        out.print()
+        _show_hit(call, number, hit)
     if not view["hits"]:
         out.print("Nothing found.")
     for each in (*view["left_out"], *view["not_searchable"]):
@@ -83,6 +70,22 @@ def _show_search(call: Call, view: Shown) -> None:
         call.hint(LEXICAL)
     if view["hits"]:
         call.hint(f"next: `kbsync show {one_line(view['hits'][0]['incident_id'])}` prints the whole document")
+
+
+def _show_hit(call: Call, number: int, hit: Shown) -> None:
+    """Print one hit: what it is, the passage that fits, and what solved it."""
+    stale = "  (an edit of it waits for the next run)" if hit["stale"] else ""
+    call.out.print(Text.assemble((f"{number}. {one_line(hit['title'])}", "bold"), (stale, "yellow")))
+    closed = f"closed {one_line(hit['closed_at'])}, " if hit["closed_at"] else ""
+    below = Table.grid()
+    below.add_row(Text(f"{one_line(hit['incident_id'])}, {closed}score {hit['score']}", style="dim"))
+    below.add_row(Text(one_line(hit["excerpt"])))
+    lines = [line for line in plain(hit["resolution"]).split("\n") if line.strip()]
+    if lines:
+        cut = ["..."] if len(lines) > RESOLUTION_LINES else []
+        shown = "\n".join([*lines[:RESOLUTION_LINES], *cut])
+        below.add_row(Text.assemble(("Resolution: ", "green"), shown))
+    call.out.print(Padding(below, (0, 0, 1, 3)))
 
 
 def show(call: Call, incident_id: IncidentId) -> None:
@@ -99,7 +102,6 @@ def open_document(call: Call, incident_id: IncidentId) -> None:
             "only documents of the embedded backend are files", hint="`kbsync show ID` prints it"
         )
     path = document_path(call.settings, view["document_key"]).absolute()
-    sys.stderr.flush()
 
     def launch() -> None:
         call.out.print(Text(str(path)), soft_wrap=True)
@@ -199,15 +201,16 @@ def runs(call: Call, limit: Limit = 10) -> None:
             (
                 each["run_id"],
                 state_text(each["status"]),
-                each["started_at"],
                 *(each[name] for name in names),
                 duration_text(each["duration_seconds"]),
-                "; ".join(each["messages"]),
             )
             for each in view["runs"]
         ]
         if rows:
-            call.out.print(table(["run", "status", "started (UTC)", *names, "took", "notes"], rows))
+            call.out.print(table(["run (UTC)", "status", *names, "took"], rows))
+            for each in view["runs"]:
+                for message in each["messages"]:
+                    call.out.print(Text(f"{each['run_id']}: {one_line(message)}", style="dim"))
         else:
             call.out.print("No run yet.")
             call.hint("next: `kbsync sync`")

@@ -13,6 +13,7 @@ import typer
 import kbsync
 from kbsync.cli.command import (
     BAD_USAGE,
+    SOME_FAILED,
     Backend,
     Call,
     Config,
@@ -162,7 +163,7 @@ def run() -> int:
         code = app(standalone_mode=False)
     except typer.Abort:
         sys.stderr.write("Nothing was done.\n")
-        return BAD_USAGE
+        return SOME_FAILED
     except typer.TyperException as error:  # wrong usage
         return _tell_usage(error)
     return code if isinstance(code, int) else 0

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from kbsync.cli.command import COULD_NOT_RUN, OK, SOME_FAILED, Call
 from kbsync.cli.progress import progress_bars
-from kbsync.cli.terminal import duration_text, one_line, pairs, state_text, table
+from kbsync.cli.terminal import counted, duration_text, one_line, pairs, state_text, table
 from kbsync.errors import BusyError, KbSyncError, UsageError
 from kbsync.model import RunReport, State
 from kbsync.pipeline.changes import retry_incidents
@@ -126,7 +126,9 @@ def _show_plan(call: Call, engine: Engine) -> None:
     at_work = total - sum(counts[action] for action in _IDLE)
 
     def show() -> None:
-        call.out.print(Text(f"{total} incidents are due; {at_work} would change. Nothing was written."))
+        call.out.print(
+            Text(f"{counted(total, 'incident')} due, {at_work} would change. Nothing was written.")
+        )
         call.out.print(pairs(dict(counts)))
         shown = named[:CHANGES_SHOWN]
         if shown:
@@ -252,7 +254,7 @@ def retry(
     released = retry_incidents(call.engine(), None if every_one else incident_ids)
 
     def show() -> None:
-        call.out.print(Text(f"{released} incidents are tried again with the next run."))
+        call.out.print(Text(f"{counted(released, 'incident')} will be tried again by the next run."))
         call.hint("next: `kbsync sync`")
 
     call.answer({"released": released}, show)

@@ -40,6 +40,11 @@ def one_line(text: object) -> str:
     return " ".join(plain(str(text)).split())
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun, in English."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def print_json(value: object) -> None:
     """Print one JSON value in ASCII: any terminal, pipe and encoding takes it."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")

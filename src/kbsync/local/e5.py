@@ -17,14 +17,16 @@ from kbsync.local.e5_tokenizer import Tokenizer
 
 TOKENS_PER_PASS = 1_024
 _GELU_ROWS = 64
+_BLAS_THREADS = 1
+"""Measured on two cores: a second thread makes an idle machine 1.4 times faster and a busy one 5 to 20 times
+slower, because BLAS threads spin while they wait. Bulk work goes to processes (embedding_pool.py)."""
 
 
 class E5:
     """The loaded model; loading takes about 0.3 s and 200 MB, so it happens at the first text."""
 
-    def __init__(self, path: Path, *, blas_threads: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._blas_threads = blas_threads
 
     @cached_property
     def _model(self) -> E5Model:
@@ -42,7 +44,7 @@ class E5:
         """Return one unit row per text, in order; texts of similar length share a pass."""
         windows = [self._window(prefix + text) for text in texts]
         rows = np.empty((len(texts), self._model.dimension), dtype=np.float32)
-        with self._threads.limit(limits=self._blas_threads, user_api="blas"):
+        with self._threads.limit(limits=_BLAS_THREADS, user_api="blas"):
             for numbers in _passes(windows):
                 rows[numbers] = self._mean_rows([windows[number] for number in numbers])
         rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)

@@ -62,11 +62,9 @@ class E5Embedder:
     dimension = 384
 
     def __init__(self, model_path: Path) -> None:
-        cpu_count = os.cpu_count() or 1
-        self._model = E5(model_path, blas_threads=min(_MOST_WORKERS, cpu_count))
-        self._pool = EmbeddingPool(
-            model_path, workers=min(_MOST_WORKERS, cpu_count), dimension=self.dimension
-        )
+        workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+        self._model = E5(model_path)
+        self._pool = EmbeddingPool(model_path, workers=workers, dimension=self.dimension)
 
     def embed_documents(self, texts: Sequence[str]) -> Floats:
         """Return one unit row per text, in order."""

@@ -25,4 +25,4 @@ def serve(model: E5, requests: BinaryIO, replies: BinaryIO) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it closes the pipe
-    serve(E5(Path(sys.argv[1]), blas_threads=1), sys.stdin.buffer, sys.stdout.buffer)
+    serve(E5(Path(sys.argv[1])), sys.stdin.buffer, sys.stdout.buffer)

@@ -73,7 +73,8 @@ def render_sidecar(
             break
         if name in kept:
             note(f"sidecar: {name} was cut")
-            remaining = _fewer_tags(str(kept.pop(name)), excess) if name == "tags" else ""
+            value = kept.pop(name)
+            remaining = _fewer_tags(str(value), excess) if name == "tags" else ""
             kept |= {name: remaining} if remaining else {}
     for name in ("external_id", "incident_id"):
         if len(_encoded(kept)) > budget_bytes and name in kept:
