@@ -4,8 +4,8 @@
     python scripts/bench.py incidents.jsonl --embedder hash    everything but the model
     python scripts/bench.py incidents.jsonl --embedder hash --memory    peak memory by number of incidents
 
-Each stage is a process of its own, started as a person starts it, in a fresh folder. Timings compare within one
-run only; counts and memory repeat.
+Each stage is a process of its own, started as a person starts it, in a fresh folder. Timings compare
+within one run only; counts and memory repeat.
 """
 
 import argparse

@@ -86,7 +86,7 @@ def broken(home: Path) -> list[str]:
 
 
 def killed_and_run_again(imported: Path, home: Path, embedder: str, after_seconds: float) -> tuple[int, int]:
-    """Kill a sync and run one to its end; returns the vectors stored at the kill and the texts embedded after it."""
+    """Kill a sync, then run one to its end; returns the vectors stored by then and what was embedded after."""
     shutil.copytree(imported, home)
     process = command(home, embedder, "sync")
     time.sleep(after_seconds)

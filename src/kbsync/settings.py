@@ -240,7 +240,8 @@ def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -
         count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise ConfigInvalidError(
-            f"{count} wrong:\n{lines}", hint="`kbsync config --help` names every setting"
+            f"{count} wrong:\n{lines}",
+            hint="mend each where it was set; `kbsync config` then shows what holds",
         )
     settings._origins.update(origins)  # noqa: SLF001 - our own class, filled once
     return settings

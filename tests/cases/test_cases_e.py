@@ -1,11 +1,17 @@
 """CASES.md, section E: ticket content, as the transform renders it."""
 
 import base64
+import csv
+import io
 import random
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from kbsync.importing.csv_table import read_csv
+from kbsync.importing.export import write_csv
+from kbsync.importing.records import Accepted
 from kbsync.pipeline.transform.clean import excerpt
 from kbsync.pipeline.transform.rules import TransformRules
 from transform.transforming import code_blocks_of, headings_of, render, sidecar_of, text_of
@@ -171,3 +177,29 @@ def test_o_53_invisible_letters_are_gone_and_their_removal_is_noted() -> None:
 
 def test_o_53_joined_emoji_and_persian_keep_their_joiners() -> None:
     assert render(title="👩‍🔧 می‌خواهم ❤️").title == "👩‍🔧 می‌خواهم ❤️"
+
+
+FORMULAS = ["=2*3", "+cmd", "@x", "-- note"]
+
+
+def test_o_50_formulas_are_neutralised_in_csv_and_come_back_as_they_were() -> None:
+    titles = [*FORMULAS, "-7.25", 'a "quoted", text\r\nin two lines']
+    items = [
+        {
+            "incident_id": f"INC-{n}",
+            "status": "CLOSED",
+            "sk": "METADATA",
+            "title": title,
+            "amount": Decimal("-12.5"),
+        }
+        for n, title in enumerate(titles)
+    ]
+    out = io.StringIO(newline="")
+
+    write_csv(lambda: items, out)
+
+    rows = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
+    assert [row["title"] for row in rows] == [*(f"'{title}" for title in FORMULAS), *titles[len(FORMULAS) :]]
+    assert {row["amount"] for row in rows} == {"-12.5"}
+    lines = list(read_csv(io.BytesIO(out.getvalue().encode())))
+    assert [line.attributes["title"] for line in lines if isinstance(line, Accepted)] == titles

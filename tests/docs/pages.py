@@ -13,17 +13,15 @@ READMES = ("README.md", "README.es.md")
 PAGES = (*READMES, "docs/cli.md", "docs/settings.md", "docs/operations.md")
 
 _EXIT = re.compile(r"\s+# exit (\d+)$")
-_PROMPT = "$ "
 
 
 @dataclass(frozen=True)
 class Example:
-    """One command of a page: what is shown below it, its exit code, and the section it stands in."""
+    """One command of a page, what is shown below it, and its exit code."""
 
     command: str
     shown: tuple[str, ...]
     exit_code: int
-    section: str
 
 
 def all_pages() -> list[str]:
@@ -48,12 +46,11 @@ def fences_of(text: str, language: str) -> list[str]:
 
 def examples_of(page: str) -> Iterator[Example]:
     """Yield the commands that begin with a dollar sign, in order; `# exit N` names a code other than 0."""
-    for section in sections_of(page).values():
-        for block in fences_of(section, "console"):
-            for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-                command, *shown = part.splitlines()
-                code = _EXIT.search(command)
-                yield Example(_EXIT.sub("", command), tuple(shown), int(code[1]) if code else 0, section)
+    for block in fences_of(text_of(page), "console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, *shown = part.splitlines()
+            code = _EXIT.search(command)
+            yield Example(_EXIT.sub("", command), tuple(shown), int(code[1]) if code else 0)
 
 
 def links_of(page: str) -> list[str]:

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from kbsync.bootstrap import build_engine, home_exists
-from kbsync.cli.terminal import plain, print_json
+from kbsync.cli.terminal import is_terminal, plain, print_json
 from kbsync.errors import BusyError, ConfigInvalidError, KbSyncError, UsageError
 from kbsync.ports import Engine
 from kbsync.settings import Settings, load_settings
@@ -81,7 +81,7 @@ class Call:
     @property
     def out(self) -> Console:
         """Standard output, for results."""
-        return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+        return Console(highlight=False, width=None if is_terminal(sys.stdout) else PIPE_WIDTH)
 
     @property
     def err(self) -> Console:
@@ -91,7 +91,7 @@ class Call:
     @property
     def shows_progress(self) -> bool:
         """Whether somebody watches."""
-        return sys.stderr.isatty()
+        return is_terminal(sys.stderr)
 
     def answer(self, view: object, show: Callable[[], None]) -> None:
         """Print a result: as JSON where that was asked for, else as it is shown to people."""

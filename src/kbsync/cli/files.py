@@ -154,7 +154,7 @@ def _report_import(call: Call, tally: Tally) -> None:
 
 def export(
     call: Call,
-    file: Annotated[str, typer.Argument(metavar="[FILE]", help="Where to; - is stdout.")] = STANDARD_STREAM,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to; - is stdout.")] = STANDARD_STREAM,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="JSON Lines, lossless (the default).")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="CSV for spreadsheets; formulas neutralised.")] = False,
 ) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from kbsync.bootstrap import home_exists
 from kbsync.cli.command import Call
-from kbsync.cli.terminal import one_line
+from kbsync.cli.terminal import is_terminal, one_line
 from kbsync.errors import UsageError
 from kbsync.pipeline.changes import close_incident, delete_incident, reopen_incident
 from kbsync.settings import Settings
@@ -89,7 +89,7 @@ def delete(
 ) -> None:
     """Delete an incident from the table; the next run withdraws its document. Asks first on a terminal."""
     engine = call.engine()
-    if not yes and not call.as_json and sys.stdin.isatty():
+    if not yes and not call.as_json and is_terminal(sys.stdin):
         typer.confirm(f"Delete {one_line(incident_id)} from the incidents table?", abort=True, err=True)
     delete_incident(engine, incident_id)
     _changed(call, incident_id, "deleted", "Its document is withdrawn with the next run.")

@@ -15,7 +15,7 @@ from rich.text import Text
 from kbsync.bootstrap import document_path
 from kbsync.cli.command import Call
 from kbsync.cli.incidents import IncidentId
-from kbsync.cli.terminal import duration_text, one_line, pairs, plain, state_text, table
+from kbsync.cli.terminal import duration_text, is_terminal, one_line, pairs, plain, state_text, table
 from kbsync.errors import UsageError
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.transform.body import HEADINGS
@@ -105,7 +105,7 @@ def open_document(call: Call, incident_id: IncidentId) -> None:
 
     def launch() -> None:
         call.out.print(Text(str(path)), soft_wrap=True)
-        if sys.stdout.isatty() and typer.launch(str(path)) != 0:
+        if is_terminal(sys.stdout) and typer.launch(str(path)) != 0:
             call.hint("no program opened it; `kbsync show ID` prints it")
 
     call.answer({"incident_id": incident_id, "path": str(path)}, launch)

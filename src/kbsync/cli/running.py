@@ -244,7 +244,7 @@ def _tell(call: Call, report: RunReport) -> None:
 def retry(
     call: Call,
     incident_ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Incidents to try again.")
+        list[str] | None, typer.Argument(metavar="ID", help="Incidents to try again.")
     ] = None,
     every_one: Annotated[bool, typer.Option("--all", help="All quarantined incidents.")] = False,
 ) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TextIO
 
 from rich import box
 from rich.table import Table
@@ -38,6 +39,11 @@ def plain(text: str) -> str:
 def one_line(text: object) -> str:
     """Return a value as one clean line."""
     return " ".join(plain(str(text)).split())
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether somebody sits at the other end of a standard stream."""
+    return stream.isatty()
 
 
 def counted(count: int, noun: str) -> str:

@@ -156,6 +156,7 @@ def _failure(engine: Engine, progress: Progress) -> Step:
     steps = story["transitions"] if isinstance(story["transitions"], list) else []
     lines = (
         f"A third run finds nothing new: {idle.published} published, {idle.objects_written} files written.",
+        *([f"It ends “{idle.status}”: {UNREADABLE} was all it had to do."] if idle.errors else []),
         f"{UNREADABLE} is {story['state']} after {story['attempts']} attempts: {story['reason']}.",
         *(f"  {each['at']}  {each['state']:<12} run {each['run_id']}" for each in steps),
         f"What happens next: {story['next']}.",
