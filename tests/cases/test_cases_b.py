@@ -74,7 +74,9 @@ for tags in ({"weekend", "db", "alpha"}, {"db"}, {Decimal(2), Decimal(10)}):
 """
 
 
+@pytest.mark.slow
 def test_o_12_sets_give_identical_bytes_in_two_processes() -> None:
+    """Slow (2 s): two new processes, since the order of a set differs only between processes."""
     outputs = {
         subprocess.run(
             [sys.executable, "-c", _PROGRAM],

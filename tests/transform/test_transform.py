@@ -269,9 +269,11 @@ def test_numbers_have_one_text(value: Any, text: Any) -> None:
     assert number_text(value) == text
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, TEXTS, TEXTS)
 def test_headings_are_exactly_ours_whatever_the_text_says(one: Any, other: Any, error: Any) -> None:
+    """Slow (5 s): 300 made-up documents read by a CommonMark parser of its own."""
     document = render(
         title=one,
         description=one,

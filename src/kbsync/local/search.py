@@ -53,16 +53,16 @@ class Search:
     ) -> dict[int, float]:
         """Return the fused score of the best candidates of both sides, or the words' score without a vector.
 
-        A document that has no vector yet (the embedder was changed) counts as the least similar candidate.
+        A document that has no vector yet (the embedder was changed) counts as an average candidate.
         """
         allowed = self._allowed(words, condition)
         by_words = sorted(allowed, key=lambda document_id: -words[document_id])[:candidates]
         if vector is None:
             return {document_id: words[document_id] for document_id in by_words}
         cosines = self._nearest(vector, condition, candidates) | self._cosines(vector, by_words)
-        lowest = min(cosines.values(), default=0.0)
+        average = sum(cosines.values()) / max(len(cosines), 1)
         return {
-            document_id: cosines.get(document_id, lowest) + _WORDS_WEIGHT * words.get(document_id, 0.0)
+            document_id: cosines.get(document_id, average) + _WORDS_WEIGHT * words.get(document_id, 0.0)
             for document_id in {*cosines, *by_words}
         }
 

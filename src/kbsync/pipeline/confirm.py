@@ -57,11 +57,12 @@ def confirm(run: Run) -> None:
 
     Looks again a few times while documents that a finished job covers are on their way.
     """
-    for look in range(LOOKS):
-        tally = _look_over(run)
-        if not (tally.on_their_way and run.may_wait) or look == LOOKS - 1:
+    tally = _look_over(run)
+    for _ in range(LOOKS - 1):
+        if not (tally.on_their_way and run.may_wait):
             break
         run.engine.sleep(run.engine.knowledge_base.poll_seconds)
+        tally = _look_over(run)
     run.waiting += tally.waiting
     _judge_absent(run, tally)
 
@@ -136,13 +137,11 @@ def _judge_page(
             continue
         info = infos.get(record.document_key)
         verdict = _verdict(run, record, info)
-        judged.append((record, verdict, _refusal(info) if verdict is Verdict.REFUSED else ""))
+        judged.append((record, verdict, _refusal(info) if info is not None else ""))
     return judged
 
 
-def _refusal(info: DocumentInfo | None) -> str:
-    if info is None:
-        return ""
+def _refusal(info: DocumentInfo) -> str:
     return f"the knowledge base refused the document: {info.status}{': ' if info.reason else ''}{info.reason}"
 
 
