@@ -20,7 +20,7 @@ demo: setup
 	$(BIN)/kbsync demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: setup
 	$(BIN)/ruff check .
@@ -38,7 +38,7 @@ wheel: setup
 
 coverage: setup
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -q
+	$(BIN)/python -m coverage run -m pytest -q -n auto
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python scripts/check_coverage.py
 

@@ -1,10 +1,11 @@
 """Measure what search finds: import, sync and query a labelled set through the real product.
 
-    python scripts/eval_retrieval.py FOLDER [FOLDER ...]
+    python scripts/eval_retrieval.py FOLDER [FOLDER ...] [--keep HOMES]
 
 A folder holds `documents.jsonl`, incidents as `kbsync import` takes them, and `queries.jsonl` with `set`,
 `query`, `query_short`, `relevant_ids` and `exclude_ids` (left out of the ranking before it is scored).
-Each folder gets a fresh home. Prints Markdown; what it means stands in docs/QUALITY.md.
+Each folder gets a fresh home, or with --keep one below HOMES that a second evaluation goes on with. Prints
+Markdown; what it means stands in docs/QUALITY.md.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from kbsync.importing.records import Accepted
 from kbsync.local.embedder import choose_embedder
 from kbsync.local.kb_schema import KnowledgeBaseFile
 from kbsync.local.knowledge_base import LocalKnowledgeBase
-from kbsync.model import RunReport
+from kbsync.model import RunReport, State
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.sync import sync_once
 from kbsync.ports import Engine, KnowledgeBase
@@ -55,12 +56,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--embedder", default="auto", help="as KBSYNC_EMBEDDER (default: auto)")
+    parser.add_argument("--keep", type=Path, metavar="HOMES", help="keep each set's home in this folder")
     given = parser.parse_args()
     complete = True
-    for folder in given.folders:
-        with tempfile.TemporaryDirectory() as home:
-            settings = load_settings({"home": home, "embedder": given.embedder}, {})
-            complete &= evaluate(folder, settings)
+    with tempfile.TemporaryDirectory() as fresh:
+        for folder in given.folders:
+            home = (given.keep or Path(fresh)) / folder.resolve().name
+            complete &= evaluate(folder, load_settings({"home": home, "embedder": given.embedder}, {}))
     return 0 if complete else 1
 
 
@@ -81,7 +83,7 @@ def evaluate(folder: Path, settings: Settings) -> bool:
         for (set_name, field), places in sorted(places_of(queries, ranking).items()):
             print(f"| {set_name} | {field} | {name} | {len(places)} | {scores(places)} |", flush=True)
     print(f"\n{latency(engine.knowledge_base, queries)}\n")
-    return report.indexed == count
+    return engine.ledger.count_records()[0].get(State.INDEXED) == count
 
 
 def import_documents(engine: Engine, path: Path) -> int:

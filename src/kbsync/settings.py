@@ -78,6 +78,7 @@ def _optional_number(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Rules = Annotated[tuple[Rule, ...], BeforeValidator(_rules)]
+Seconds = Annotated[float, Field(ge=0, le=_A_WEEK)]
 Folder = Annotated[Path, BeforeValidator(_path)]
 
 
@@ -149,7 +150,7 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "WARNING", description="least level that is logged"
     )
-    wait_seconds: Annotated[float | None, BeforeValidator(_optional_number), Field(ge=0, le=_A_WEEK)] = Field(
+    wait_seconds: Annotated[Seconds | None, BeforeValidator(_optional_number)] = Field(
         None, description="longest wait for ingestion in a run; empty: until it ends", examples=[60]
     )
 

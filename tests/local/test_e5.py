@@ -25,6 +25,7 @@ TEXTS = {
     "wide": "数据库连接失败 タイムアウト 연결 시간 초과",
     "marks": "ﬁle №5 ½ \uff46\uff55\uff4c\uff4c ... … e\u0301 \u0130stanbul ß",
     "emoji": "🔥 down 👩\u200d💻 again",
+    "unknown": "pool \ue000\ue001 \U000f0000",
     "word start": "\u2581 lower block",
     "one word": "pneumonoultramicroscopicsilicovolcanoconiosis" * 4,
     "empty": "",
@@ -119,6 +120,13 @@ def test_character_the_engine_chokes_on_counts_as_a_space(dirty: str, clean: str
     tokenizer = Tokenizer(weights.vocabulary)
 
     assert tokenizer.encode(dirty) == tokenizer.encode(clean)
+
+
+@needs_model
+def test_space_at_the_start_changes_nothing(weights: E5Model) -> None:
+    tokenizer = Tokenizer(weights.vocabulary)
+
+    assert tokenizer.encode(" pool exhausted") == tokenizer.encode("pool exhausted")
 
 
 @needs_model

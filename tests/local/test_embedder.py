@@ -37,8 +37,9 @@ def without_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedder, "find_spec", lambda _: None)
 
 
-def test_none_is_no_embedder() -> None:
+def test_none_is_no_embedder_and_hash_the_one_for_tests() -> None:
     assert choose_embedder("none") is None
+    assert isinstance(choose_embedder("hash"), HashEmbedder)
 
 
 def test_unknown_name_is_refused_with_the_known_ones() -> None:

@@ -193,6 +193,23 @@ def test_words_of_long_queries_are_bounded_by_the_rarest(open_at: Open, tmp_path
     assert names(knowledge_base, "uncommonword common")[0] == "rare"
 
 
+def test_frequent_words_are_left_out_where_rarer_ones_fill_the_bound(
+    filled: dict[str, LocalKnowledgeBase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = filled["lexical"]._file
+    unbounded = match_words(file, "deadlock connections")
+    monkeypatch.setattr("kbsync.local.lexical._MOST_POSTINGS", 1)
+
+    one = match_words(file, "deadlock connections")
+
+    assert len(unbounded) == 2
+    assert len(one) == 1
+
+
+def test_compound_that_no_document_has_counts_by_its_parts(filled: dict[str, LocalKnowledgeBase]) -> None:
+    assert len(match_words(filled["lexical"]._file, "ORA-00061")) == 2
+
+
 def test_equal_scores_come_in_the_order_of_their_keys(open_at: Open, tmp_path: Path) -> None:
     put(tmp_path, dict.fromkeys("cab", "# The same text"))
     knowledge_base = open_at(HashEmbedder())

@@ -66,7 +66,7 @@ def outcome(item: Mapping[str, object]) -> object:
         return str(error)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(ITEMS)
 @pytest.mark.slow
 def test_any_item_is_a_document_or_a_rejection_and_twice_the_same(item: dict[str, object]) -> None:
@@ -228,12 +228,14 @@ def test_odd_markup_keeps_its_text(text: str, expected: str) -> None:
     assert to_markdown(text, lambda _: None) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
-    ["<p>" + '<div a="<">' * 3000 + "core</p>", "<p>core</p>" * 6000, '<ol start="½"><li>core</li></ol>'],
+    ["<p>" + '<div a="<">' * 3000 + "core</p>", "<p>core</p>" * 5001, '<ol start="½"><li>core</li></ol>'],
     ids=["hidden depth", "many small blocks", "what the library trips over"],
 )
 def test_markup_that_cannot_be_converted_keeps_its_text_and_is_noted(text: str) -> None:
+    """Slow (2 s): the limit is the number of tags that takes so long."""
     notes: list[str] = []
 
     assert "core" in to_markdown(text, notes.append)

@@ -160,7 +160,7 @@ def run() -> int:
     """
     _prepare_streams()
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="kbsync", standalone_mode=False)
     except typer.Abort:
         sys.stderr.write("Nothing was done.\n")
         return SOME_FAILED

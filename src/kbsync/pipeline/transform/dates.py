@@ -22,7 +22,7 @@ _AFTER = (
 )
 _WEEKDAY = (
     r"(?i:(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?|lun(?:es)?|mar(?:tes)?"
-    r"|mi[eé](?:rcoles)?|jue(?:ves)?|vie(?:rnes)?|s[aá]b(?:ado)?|dom(?:ingo)?)\.?,?\s+)?"
+    r"|mi[eé](?:rcoles)?|jue(?:ves)?|vi(?:e(?:rnes)?)|s[aá]b(?:ado)?|dom(?:ingo)?)\.?,?\s+)?"
 )
 _SHAPES = tuple(
     map(
@@ -62,7 +62,7 @@ _ZONE_HOURS = {
     "Z": 0, "UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "EET": 2, "EEST": 3,
     "EST": -5, "EDT": -4, "PST": -8, "PDT": -7,
 }  # fmt: skip
-"""Abbreviations with one usual meaning; CST, IST, BST have several and are left unread."""
+"""Abbreviations with one usual meaning; CST and BST, for example, have several and are left unread."""
 _EPOCH_FIRST, _EPOCH_LAST = 315_532_800, 4_102_444_800
 """1980 to 2100 in seconds: outside, a number is no date (O-17)."""
 _EPOCH = re.compile(r"\d{9,19}(?:\.\d{1,9})?")
