@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
+# Empty, or what runs pytest in its place: `make coverage` measures the same run.
+RUNNER ?=
 
 .PHONY: setup demo test lint types imports wheel coverage check bench clean
 
@@ -20,7 +22,7 @@ demo: setup
 	$(BIN)/kbsync demo
 
 test: setup
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m $(RUNNER) pytest -n auto
 
 lint: setup
 	$(BIN)/ruff check .
@@ -38,7 +40,7 @@ wheel: setup
 
 coverage: setup
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -q -n auto
+	$(MAKE) test RUNNER="coverage run -m"
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python scripts/check_coverage.py
 

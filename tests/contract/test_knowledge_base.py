@@ -506,3 +506,50 @@ def test_filter_outside_the_vocabulary_is_a_usage_error(subject: LocalSubject) -
 
     with pytest.raises(UsageError):
         knowledge_base.retrieve("pool", limit=5, filter={"like": {"key": "severity", "value": "H%"}})
+
+
+def test_changed_metadata_alone_is_filtered_by_with_the_same_text(subject: LocalSubject) -> None:
+    """A new sidecar beside the same body changes what filters see and when the document was updated."""
+    knowledge_base = subject.open()
+    subject.put("incidents/a.md", "# Pool exhausted", {"severity": "LOW"})
+    run_job(knowledge_base, TOKEN_A)
+    before = knowledge_base.documents(["incidents/a.md"])["incidents/a.md"]
+    subject.put("incidents/a.md", "# Pool exhausted", {"severity": "HIGH"})
+
+    run_job(knowledge_base, TOKEN_B)
+
+    after = knowledge_base.documents(["incidents/a.md"])["incidents/a.md"]
+    hits = knowledge_base.retrieve("pool", limit=5, filter={"equals": {"key": "severity", "value": "HIGH"}})
+    assert before.updated_at is not None
+    assert after.updated_at is not None
+    assert after.updated_at > before.updated_at
+    assert [(hit.text, hit.metadata) for hit in hits] == [("# Pool exhausted", {"severity": "HIGH"})]
+
+
+def test_document_put_while_a_job_runs_is_taken_by_the_next_at_the_latest(subject: LocalSubject) -> None:
+    """Why only a job that started later is a proof: this one may or may not have seen the document."""
+    knowledge_base = subject.open()
+    job = knowledge_base.job(knowledge_base.start_job(description="", client_token=TOKEN_A).job_id)
+    subject.put("incidents/late.md", "# Late")
+    finished(knowledge_base, job)
+
+    run_job(knowledge_base, TOKEN_B)
+
+    state = knowledge_base.documents(["incidents/late.md"])["incidents/late.md"].status
+    assert state is DocumentStatus.INDEXED
+
+
+def test_reopened_and_closed_again_is_found_again(subject: LocalSubject) -> None:
+    """O-29: a document that went and came back is searchable as any other."""
+    knowledge_base = subject.open()
+    subject.put("incidents/a.md", "# Pool exhausted")
+    run_job(knowledge_base, "a" * 64)
+    subject.remove("incidents/a.md")
+    run_job(knowledge_base, "b" * 64)
+    subject.put("incidents/a.md", "# Pool exhausted, the second time")
+
+    run_job(knowledge_base, "c" * 64)
+
+    assert [hit.text for hit in knowledge_base.retrieve("pool", limit=5)] == [
+        "# Pool exhausted, the second time"
+    ]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from builders import Home, an_incident
+from kbsync.errors import UnavailableError
 from kbsync.model import State
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.discover import MARKING, turn_marking_on
@@ -76,7 +77,8 @@ def test_marking_from_an_empty_table_needs_no_pass(home: Home) -> None:
     turn_marking_on(home.engine, table_is_empty=True)
     turn_marking_on(home.engine, table_is_empty=False)
 
-    assert json.loads(home.ledger.read_value(MARKING)) == {"on": True, "passed": True, "cursor": ""}
+    marking = json.loads(home.ledger.read_value(MARKING))
+    assert marking == {"on": True, "passed": True, "cursor": "", "closed": ["CLOSED"]}
     upsert_incidents(home.engine, [an_incident()])
     assert sync_once(home.engine).indexed == 1
 
@@ -206,3 +208,33 @@ def test_lowered_shard_count_strands_no_entry(open_home: OpenHome) -> None:
     report = sync_once(home.engine)
 
     assert (len(planned), report.indexed, report.pending) == (20, 20, 0)
+
+
+def test_status_that_becomes_a_closed_one_is_looked_for_once(open_home: OpenHome) -> None:
+    """P1, O-39: incidents of a status that counted as open are found when the setting changes."""
+    home = open_home()
+    turn_marking_on(home.engine, table_is_empty=True)
+    upsert_incidents(home.engine, [an_incident(), an_incident(incident_id="INC-2", status="RESOLVED")])
+    sync_once(home.engine)
+    both = ("CLOSED", "RESOLVED")
+    home = open_home(policy=Policy(closed_statuses=both), rules=TransformRules(closed_statuses=both))
+
+    first, second = sync_once(home.engine), sync_once(home.engine)
+
+    assert (first.indexed, second.found, home.state("INC-2")) == (1, 0, "indexed")
+
+
+def test_table_that_cannot_be_listed_does_not_stop_what_is_marked(open_home: OpenHome) -> None:
+    """O-28: an outage of the listing leaves additions going through; the run says what was wrong."""
+    home = open_home(policy=Policy(discovery="index"))
+    upsert_incidents(home.engine, [an_incident()])
+
+    def down(*_: object, **__: object) -> object:
+        raise UnavailableError("no answer")
+
+    home.incidents.list_by_status = down  # type: ignore[method-assign, assignment]
+
+    report = sync_once(home.engine)
+
+    assert (report.indexed, report.status) == (1, "degraded")
+    assert report.messages == ("the incidents could not be listed: no answer",)

@@ -10,6 +10,7 @@ Invariant: discovery only marks. What is marked stays due until the publisher ha
 import json
 from collections.abc import Callable, Iterable
 
+from kbsync.errors import RetriableError
 from kbsync.model import SYNC_STATUS, Mark, State, StoredIncident, SyncRecord
 from kbsync.pipeline.run import Run
 from kbsync.ports import Engine, Page
@@ -23,18 +24,33 @@ _AT_REST = frozenset({State.WITHDRAWN, State.EXCLUDED})
 def turn_marking_on(engine: Engine, *, table_is_empty: bool) -> None:
     """Note that every writer marks from now on; an empty table needs no full pass. Harmless to repeat."""
     if not engine.ledger.read_value(MARKING):
-        state = {"on": True, "passed": table_is_empty, "cursor": ""}
+        closed = sorted(engine.policy.closed_statuses)
+        state = {"on": True, "passed": table_is_empty, "cursor": "", "closed": closed}
         engine.ledger.write_value(MARKING, json.dumps(state), expected="")
 
 
 def discover_changes(run: Run) -> None:
-    """Mark everything that is due and that no writer has marked."""
-    queue_outdated(run)
+    """Mark everything that is due and that no writer has marked.
+
+    What is marked already is worked on even where the table cannot be listed: the next run lists it again.
+    """
+    try:
+        queue_outdated(run)
+        _look_for_unmarked(run)
+    except RetriableError as error:
+        run.systemic = True
+        run.say(f"the incidents could not be listed: {error}")
+
+
+def _look_for_unmarked(run: Run) -> None:
     policy = run.engine.policy
     if policy.discovery == "queue":
         return
     marking = json.loads(run.engine.ledger.read_value(MARKING) or "{}")
     if policy.discovery == "auto" and marking.get("on"):
+        closed = sorted(policy.closed_statuses)
+        if not set(closed) <= set(marking["closed"]):  # a status that counted as open until now
+            marking = {**marking, "passed": False, "cursor": "", "closed": closed}
         if not marking["passed"]:
             _full_pass(run, marking)
         return
@@ -78,7 +94,7 @@ def _full_pass(run: Run, marking: dict[str, object]) -> None:
         _mark(run, _unsynced(run, closed))
         _mark(run, _held(run, [each for each in page.items if each not in closed]))
         cursor = page.cursor
-        state = {"on": True, "passed": not cursor, "cursor": cursor}
+        state = {**marking, "passed": not cursor, "cursor": cursor}
         run.engine.ledger.write_value(MARKING, json.dumps(state))
         if not cursor:
             return
