@@ -86,7 +86,7 @@ def broken(home: Path) -> list[str]:
 
 
 def killed_and_run_again(imported: Path, home: Path, embedder: str, after_seconds: float) -> tuple[int, int]:
-    """Kill a sync, then run one to its end; returns the vectors stored by then and what was embedded after."""
+    """Kill a sync, then run one to its end; returns the vectors stored then and those made after."""
     shutil.copytree(imported, home)
     process = command(home, embedder, "sync")
     time.sleep(after_seconds)

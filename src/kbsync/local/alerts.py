@@ -1,4 +1,4 @@
-"""Alerts of local mode: one JSON line each in a file, and a warning in the log. Imports errors and the standard library."""
+"""Alerts of local mode: one JSON line each in a file, and a warning in the log. Imports errors only."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from kbsync.local.os_errors import translated_os_errors
 
 _LOGGER = logging.getLogger("kbsync.alerts")
 _SUBJECT = re.compile(r"[ -~]{1,99}")
-"""Source: Amazon SNS API Reference, "Publish": ASCII, no line breaks or control characters, under 100 characters."""
+"""Source: Amazon SNS API Reference, "Publish": ASCII without line breaks, under 100 characters."""
 
 
 class LocalAlerts:

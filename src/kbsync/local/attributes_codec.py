@@ -1,7 +1,7 @@
 """Raw incident attributes as ASCII JSON and back, without loss, for a text column.
 
 Imports the model only. Text, booleans, null and lists are themselves; every JSON object is one tag with its
-content, maps included, so that no map somebody wrote can be taken for a tag. The tags are DynamoDB's type letters.
+content, maps included, so that no map somebody wrote can be taken for a tag. The tags are DynamoDB's letters.
 Invariant: equal attributes have equal text, whatever the order of their maps and sets.
 """
 
@@ -22,8 +22,8 @@ Source: DynamoDB Developer Guide, "Quotas", nested attribute depth."""
 def encode_attributes(attributes: Attributes) -> str:
     """Return attributes as text.
 
-    Numbers become exact decimals (a float by its shortest text), and two halves of a surrogate pair become the one
-    character they mean.
+    Numbers become exact decimals (a float by its shortest text), and two halves of a surrogate pair become the
+    one character they mean.
 
     Raises:
         ValueError: a number that is not finite, or nesting too deep to be an item.
