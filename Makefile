@@ -6,7 +6,7 @@ UV     := $(BIN)/uv
 # Empty, or what runs pytest in its place: `make coverage` measures the same run.
 RUNNER ?=
 
-.PHONY: setup demo test lint types imports wheel coverage check bench clean
+.PHONY: setup test-setup demo test lint types imports wheel coverage check bench clean
 
 # uv (pinned) installs exactly what uv.lock says; the stamp makes a second call free.
 $(VENV)/.installed: pyproject.toml uv.lock
@@ -16,12 +16,20 @@ $(VENV)/.installed: pyproject.toml uv.lock
 	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) sync --active --frozen --all-extras --quiet
 	touch $@
 
+# The AWS stand-in pins another botocore, so it has an environment of its own, beside the first.
+$(VENV)-standins/.installed: tests/standins/requirements.txt $(VENV)/.installed
+	test -x $(VENV)-standins/bin/python || $(PYTHON) -m venv $(VENV)-standins
+	VIRTUAL_ENV=$(abspath $(VENV))-standins $(UV) pip sync --quiet --require-hashes $<
+	touch $@
+
 setup: $(VENV)/.installed
+
+test-setup: $(VENV)-standins/.installed
 
 demo: setup
 	$(BIN)/kbsync demo
 
-test: setup
+test: test-setup
 	$(BIN)/python -m $(RUNNER) pytest -n auto
 
 lint: setup
@@ -50,4 +58,4 @@ bench: setup
 	$(BIN)/python scripts/bench.py
 
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf $(VENV) $(VENV)-standins .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache dist

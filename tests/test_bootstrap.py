@@ -160,6 +160,7 @@ def test_unknown_public_name_is_an_attribute_error() -> None:
         kbsync.nonsense  # noqa: B018 # the access is what is tested
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_no_database_and_no_model() -> None:
     """Starts an interpreter, because only a fresh one shows what an import loads."""
     code = (

@@ -144,6 +144,14 @@ def test_settings_file_that_cannot_be_used_is_named(
         load_settings({"config": file}, {})
 
 
+@pytest.mark.parametrize("line", ["exclude = 5", "exclude = [5]", "home = 5"], ids=str)
+def test_value_of_another_type_in_the_file_is_named(tmp_path: Path, line: str) -> None:
+    file = write(tmp_path / "s.toml", line + "\n")
+
+    with pytest.raises(ConfigInvalidError, match=r"\(from file\)"):
+        load_settings({"config": file}, {})
+
+
 def test_unknown_setting_in_a_program_is_refused() -> None:
     with pytest.raises(ValidationError, match="batch_sise"):
         Settings.model_validate({"batch_sise": 5})

@@ -238,14 +238,17 @@ def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -
             _problem(detail["loc"], detail["msg"], origins) for detail in error.errors(include_input=False)
         ]
     if problems:
-        count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise ConfigInvalidError(
-            f"{count} wrong:\n{lines}",
-            hint="mend each where it was set; `kbsync config` then shows what holds",
-        )
+        raise _invalid(problems)
     settings._origins.update(origins)  # noqa: SLF001 - our own class, filled once
     return settings
+
+
+def _invalid(problems: list[str]) -> ConfigInvalidError:
+    count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    return ConfigInvalidError(
+        f"{count} wrong:\n{lines}", hint="mend each where it was set; `kbsync config` then shows what holds"
+    )
 
 
 def _config_path(values: Mapping[str, object]) -> Path | None:

@@ -2,14 +2,15 @@
 
 import json
 import signal
+from datetime import UTC, datetime
 
 import pytest
 from calling import MADE_UP, UNREADABLE, Cli
 
 from builders import an_incident
 from kbsync.bootstrap import build_engine
-from kbsync.cli.running import Watch, seconds_of, watch_runs
-from kbsync.errors import UsageError
+from kbsync.cli.running import Watch, seconds_of, stopping_on_sigterm, watch_runs
+from kbsync.errors import UnavailableError, UsageError
 from kbsync.model import RunReport
 from kbsync.pipeline.lease import holding_lease
 from kbsync.settings import load_settings
@@ -181,12 +182,12 @@ def test_interval_that_is_none_is_bad_usage(text: str) -> None:
         seconds_of(text)
 
 
-def test_watch_goes_on_after_a_run_that_failed(cli: Cli) -> None:
-    cli.begin()
-    now = build_engine(load_settings({}, cli.environment)).now()
+def test_watch_goes_on_after_a_run_that_failed() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
     outcomes: list[Exception | RunReport] = [
-        ValueError("boom"),
-        RunReport(run_id="second", status="ok", started_at=now),
+        ValueError("secret text"),
+        UnavailableError("the disk is full"),
+        RunReport(run_id="third", status="ok", started_at=now),
     ]
     told: list[RunReport] = []
     waits: list[float] = []
@@ -201,13 +202,26 @@ def test_watch_goes_on_after_a_run_that_failed(cli: Cli) -> None:
         waits.append(seconds)
         return not outcomes
 
-    def failed(error: Exception) -> RunReport:
-        return RunReport(run_id=type(error).__name__, status="failed", started_at=now)
+    watch_runs(Watch(run, told.append, stopped, lambda: now), 60.0)
 
-    watch_runs(Watch(run, told.append, stopped, failed), 60.0)
+    assert [(report.status, report.messages) for report in told] == [
+        ("failed", ("unexpected ValueError",)),
+        ("failed", ("the disk is full",)),
+        ("ok", ()),
+    ]
+    assert waits == [60.0, 60.0, 60.0]
 
-    assert [report.run_id for report in told] == ["ValueError", "second"]
-    assert waits == [60.0, 60.0]
+
+def test_second_sigterm_interrupts_and_the_old_handler_comes_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    with stopping_on_sigterm() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.wait(0)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def read_lines(child: object, count: int) -> list[str]:

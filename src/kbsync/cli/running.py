@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from threading import Event
 from types import FrameType
 from typing import Annotated
@@ -21,12 +22,13 @@ from kbsync.cli.command import COULD_NOT_RUN, OK, SOME_FAILED, Call
 from kbsync.cli.progress import progress_bars
 from kbsync.cli.terminal import counted, duration_text, one_line, pairs, state_text, table
 from kbsync.errors import BusyError, KbSyncError, UsageError
-from kbsync.model import RunReport, State
+from kbsync.model import Clock, RunReport, State
 from kbsync.pipeline.changes import retry_incidents
 from kbsync.pipeline.pause import pause as pause_runs
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.pause import resume as resume_runs
 from kbsync.pipeline.plan import Action, PlannedChange, plan_once
+from kbsync.pipeline.run import reason_of
 from kbsync.pipeline.sync import sync_once
 from kbsync.ports import Engine
 from kbsync.views.report import iso, report_view
@@ -167,7 +169,7 @@ class Watch:
     run: Callable[[], RunReport]
     tell: Callable[[RunReport], None]
     stopped: Callable[[float], bool]
-    now_report: Callable[[Exception], RunReport]
+    now: Clock
 
 
 def watch_runs(watch: Watch, interval_seconds: float) -> None:
@@ -176,10 +178,16 @@ def watch_runs(watch: Watch, interval_seconds: float) -> None:
         try:
             report = watch.run()
         except Exception as error:  # noqa: BLE001 - one failed run must not end the watch
-            report = watch.now_report(error)
+            report = _failed(error, watch.now())
         watch.tell(report)
         if watch.stopped(interval_seconds):
             return
+
+
+def _failed(error: Exception, now: datetime) -> RunReport:
+    """Return the report of a run that ended without one; no incident text is in it."""
+    text = reason_of(error) if isinstance(error, KbSyncError) else f"unexpected {type(error).__name__}"
+    return RunReport(run_id="", status="failed", started_at=now, ended_at=now, messages=(text,))
 
 
 def watch(
@@ -193,14 +201,9 @@ def watch(
     interval_seconds = seconds_of(every)
     engine = call.engine(create=True)
 
-    def failed(error: Exception) -> RunReport:
-        now = engine.now()
-        text = str(error) if isinstance(error, KbSyncError) else f"unexpected {type(error).__name__}"
-        return RunReport(run_id="", status="failed", started_at=now, ended_at=now, messages=(text,))
-
     with stopping_on_sigterm() as stop:
         watch_runs(
-            Watch(lambda: run_once(call, engine), lambda report: _tell(call, report), stop.wait, failed),
+            Watch(lambda: run_once(call, engine), lambda report: _tell(call, report), stop.wait, engine.now),
             interval_seconds,
         )
     return OK

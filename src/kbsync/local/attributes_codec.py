@@ -22,8 +22,8 @@ Source: DynamoDB Developer Guide, "Quotas", nested attribute depth."""
 def encode_attributes(attributes: Attributes) -> str:
     """Return attributes as text.
 
-    Numbers become exact decimals (a float by its shortest text), and two halves of a surrogate pair become the
-    one character they mean.
+    Numbers become exact decimals (a float by its shortest text), and two halves of a surrogate pair become
+    the one character they mean.
 
     Raises:
         ValueError: a number that is not finite, or nesting too deep to be an item.

@@ -1,0 +1,80 @@
+"""The only place that makes boto3 clients: retries and time-outs are explicit, credentials are boto3's own.
+
+Endpoints are boto3's standard variables (`AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_BEDROCK_AGENT`, ...), so a
+test or a VPC endpoint needs no setting of ours. Invariant: nothing connects before the first call.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kbsync.errors import MissingExtraError
+
+try:
+    import boto3
+    from botocore.config import Config
+except ImportError as missing:
+    raise MissingExtraError("AWS mode needs boto3", hint="pip install 'kbsync[aws]'") from missing
+
+if TYPE_CHECKING:
+    from mypy_boto3_bedrock_agent import AgentsforBedrockClient
+    from mypy_boto3_bedrock_agent_runtime import AgentsforBedrockRuntimeClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 15
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Clients:
+    """One client a service, made when it is first used; one object a thread pool may share.
+
+    A call takes at most `attempts` times connect plus read time. Calls that publish are tried once: what
+    became of them is decided by a HEAD, never by the SDK (AWS_FACTS.md section 7, DESIGN.md section 5).
+    Source: botocore 1.44.8, `Config`; default retry mode changed between versions, so it is named.
+    """
+
+    region: str
+
+    @cached_property
+    def dynamodb(self) -> "DynamoDBClient":
+        """DynamoDB, with retries: conditional writes meet their own earlier effect as a failed condition."""
+        return boto3.client("dynamodb", region_name=self.region, config=config(ATTEMPTS))
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """S3 for reading, with retries."""
+        return boto3.client("s3", region_name=self.region, config=config(ATTEMPTS))
+
+    @cached_property
+    def s3_once(self) -> "S3Client":
+        """S3 for puts and deletes, without retries."""
+        return boto3.client("s3", region_name=self.region, config=config(1))
+
+    @cached_property
+    def bedrock(self) -> "AgentsforBedrockClient":
+        """Knowledge bases, data sources, ingestion jobs and document states."""
+        return boto3.client("bedrock-agent", region_name=self.region, config=config(ATTEMPTS))
+
+    @cached_property
+    def bedrock_runtime(self) -> "AgentsforBedrockRuntimeClient":
+        """Retrieval."""
+        return boto3.client("bedrock-agent-runtime", region_name=self.region, config=config(ATTEMPTS))
+
+    @cached_property
+    def sns(self) -> "SNSClient":
+        """Alerts."""
+        return boto3.client("sns", region_name=self.region, config=config(ATTEMPTS))
+
+
+def config(attempts: int) -> Config:
+    """Return the client settings for so many attempts a call, the first one included."""
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        user_agent_extra="kbsync",
+    )
