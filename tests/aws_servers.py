@@ -1,7 +1,8 @@
 """AWS on this machine: one ministack process for the whole test run, on loopback and a free port.
 
-It lives in a virtual environment of its own (it pins another botocore), made by `make test-setup`. Started once
-a worker, ended by its process id. Where the environment is absent, the tests that need it say how to make it.
+It lives in a virtual environment of its own (it pins another botocore), made by `make test-setup`. Started
+once a worker, ended by its process id. Where it is absent, the tests that need it say how to make it.
+"""
 
 import os
 import socket
@@ -51,7 +52,7 @@ def running_ministack(log: Path) -> Iterator[str]:
         "GATEWAY_PORT": str(port),
     }
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - the pinned program of our own set-up
+        process = subprocess.Popen(
             [str(program)], env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent
         )
         try:
