@@ -50,7 +50,7 @@ def test_idle_run_on_a_home_of_its_own_needs_no_pass_over_the_table(tmp_path: Pa
 
 def test_aws_is_refused_with_a_remedy() -> None:
     with pytest.raises(ConfigInvalidError, match="BACKEND=aws"):
-        build_engine(Settings(backend="aws"))
+        build_engine(Settings(backend="aws", s3_bucket="b", kb_id="K", data_source_id="D"))
 
 
 @pytest.mark.parametrize("package", ["apsw", "numpy", "filelock"])

@@ -180,3 +180,19 @@ def test_variables_keep_the_names_of_the_original_design() -> None:
         "BATCH_SIZE",
         "KBSYNC_HOME",
     ]
+
+
+def test_aws_without_its_names_is_told_each_of_them_beside_other_problems() -> None:
+    with pytest.raises(ConfigInvalidError) as caught:
+        load_settings({"backend": "aws"}, {"S3_BUCKET": "documents", "BATCH_SIZE": "0"})
+
+    text = str(caught.value)
+    assert "3 settings are wrong" in text
+    assert "KB_ID: KBSYNC_BACKEND=aws needs it -> Bedrock knowledge base; for example" in text
+    assert "DATA_SOURCE_ID: KBSYNC_BACKEND=aws needs it" in text
+    assert "BATCH_SIZE (from environment)" in text
+
+
+def test_settings_of_a_program_are_held_to_the_same_rule() -> None:
+    with pytest.raises(ValueError, match="KBSYNC_BACKEND=aws needs KB_ID, DATA_SOURCE_ID"):
+        Settings(backend="aws", s3_bucket="documents")

@@ -17,7 +17,8 @@ from kbsync.errors import ConfigInvalidError, MissingExtraError
 from kbsync.model import Clock
 from kbsync.pipeline.discover import turn_marking_on
 from kbsync.ports import Engine, Policy
-from kbsync.settings import Rule, Settings
+from kbsync.setting_types import Rule
+from kbsync.settings import Settings
 
 if TYPE_CHECKING:
     from kbsync.local.embedder import Embedder

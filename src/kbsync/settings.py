@@ -13,21 +13,18 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from kbsync.errors import ConfigInvalidError
+from kbsync.setting_types import Folder, Names, OptionalNumber, Rules, Seconds, Upper
 
-Rule = tuple[str, str]
-"""An incident attribute and the value that makes the rule hold, e.g. `("category", "database")`."""
-
-_A_WEEK = 7 * 86_400.0
-
+NEEDED_BY_AWS = ("s3_bucket", "kb_id", "data_source_id")
 _VARIABLES = {
     "backend": "KBSYNC_BACKEND",
     "home": "KBSYNC_HOME",
@@ -36,50 +33,8 @@ _VARIABLES = {
 }
 
 
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-def _rules(value: object) -> object:
-    parts = _split(value)
-    if not isinstance(parts, list | tuple):
-        return parts
-    rules = []
-    for part in parts:
-        if not isinstance(part, str):
-            rules.append(part)
-            continue
-        name, sign, wanted = part.partition("=")
-        if not (sign and name.strip() and wanted.strip()):
-            raise ValueError("each rule is written attribute=value")
-        rules.append((name.strip(), wanted.strip()))
-    return tuple(rules)
-
-
-def _path(value: object) -> object:
-    if isinstance(value, str) and not value.strip():
-        raise ValueError("must name a folder or file, and is empty")
-    return Path(value).expanduser() if isinstance(value, str) else value
-
-
 def _default_home() -> Path:
     return Path("~/.kbsync").expanduser()
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _optional_number(value: object) -> object:
-    return None if value == "" else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Rules = Annotated[tuple[Rule, ...], BeforeValidator(_rules)]
-Seconds = Annotated[float, Field(ge=0, le=_A_WEEK)]
-Folder = Annotated[Path, BeforeValidator(_path)]
 
 
 class Setting(NamedTuple):
@@ -99,7 +54,18 @@ class Settings(BaseModel):
     backend: Literal["local", "aws"] = Field("local", description="where incidents and documents live")
     home: Folder = Field(default_factory=_default_home, description="folder of the embedded backend")
     config: Folder | None = Field(None, description="TOML file; <home>/kbsync.toml when it exists")
+    incidents_table: str = Field("incidents", min_length=3, description="DynamoDB table of the incidents")
+    kbsync_table: str = Field("kbsync", min_length=3, description="DynamoDB table of kbsync's own ledger")
+    s3_bucket: str = Field("", description="bucket of the documents", examples=["my-incident-documents"])
     s3_prefix: str = Field("incidents/", description="what every document key begins with")
+    s3_kms_key_id: str = Field("", description="KMS key of the documents; empty: the bucket's default")
+    kb_id: str = Field("", description="Bedrock knowledge base", examples=["VH6SRH9ZNO"])
+    data_source_id: str = Field(
+        "", description="data source of the knowledge base that reads the prefix", examples=["ABCDEFGHIJ"]
+    )
+    kb_type: Literal["custom", "managed"] = Field("custom", description="kind of knowledge base")
+    alert_topic_arn: str = Field("", description="SNS topic of alerts; empty: only the log")
+    aws_region: str = Field("", description="AWS region; empty: boto3's own choice", examples=["eu-west-1"])
     batch_size: int = Field(
         50, ge=1, le=100, description="incidents worked on at a time (a page, not a limit)"
     )
@@ -147,10 +113,10 @@ class Settings(BaseModel):
         "auto", description="model of the local search"
     )
     local_faults: str = Field("", description="faults for demos and tests, as JSON", examples=["{}"])
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Upper] = Field(
         "WARNING", description="least level that is logged"
     )
-    wait_seconds: Annotated[Seconds | None, BeforeValidator(_optional_number)] = Field(
+    wait_seconds: Annotated[Seconds | None, OptionalNumber] = Field(
         None, description="longest wait for ingestion in a run; empty: until it ends", examples=[60]
     )
 
@@ -163,6 +129,14 @@ class Settings(BaseModel):
         if not value.endswith("/") or any(part in ("", ".", "..") for part in parts) or "\\" in value:
             raise ValueError("must be a relative folder that ends in /, such as incidents/")
         return value
+
+    @model_validator(mode="after")
+    def _aws_is_complete(self) -> "Settings":
+        if self.backend == "aws":
+            missing = [variable(name) for name in NEEDED_BY_AWS if not getattr(self, name)]
+            if missing:
+                raise ValueError(f"KBSYNC_BACKEND=aws needs {', '.join(missing)}")
+        return self
 
     @field_validator("timezone")
     @classmethod
@@ -235,8 +209,11 @@ def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -
         settings = Settings.model_validate(values)
     except ValidationError as error:
         problems += [
-            _problem(detail["loc"], detail["msg"], origins) for detail in error.errors(include_input=False)
+            _problem(detail["loc"], detail["msg"], origins)
+            for detail in error.errors(include_input=False)
+            if detail["loc"]
         ]
+    problems += _missing(values)
     if problems:
         raise _invalid(problems)
     settings._origins.update(origins)  # noqa: SLF001 - our own class, filled once
@@ -278,8 +255,18 @@ def _read_file(path: Path) -> tuple[dict[str, object], list[str]]:
 
 
 def _problem(location: tuple[int | str, ...], message: str, origins: Mapping[str, str]) -> str:
-    name = str(location[0])
+    name, wrong = str(location[0]), message.removeprefix("Value error, ")
+    return f"{variable(name)} (from {origins[name]}): {wrong} -> {_remedy(name)}"
+
+
+def _missing(values: Mapping[str, object]) -> list[str]:
+    if values.get("backend") != "aws":
+        return []
+    absent = [name for name in NEEDED_BY_AWS if not values.get(name)]
+    return [f"{variable(name)}: KBSYNC_BACKEND=aws needs it -> {_remedy(name)}" for name in absent]
+
+
+def _remedy(name: str) -> str:
     field = Settings.model_fields[name]
     example = field.examples[0] if field.examples else Settings.model_construct()._shown(name)  # noqa: SLF001 - our own class
-    wrong = message.removeprefix("Value error, ")
-    return f"{variable(name)} (from {origins[name]}): {wrong} -> {field.description}; for example {example}"
+    return f"{field.description}; for example {example}"

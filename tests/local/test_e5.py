@@ -66,7 +66,9 @@ def test_text_is_cut_into_as_many_tokens_as_by_the_packages_own_engine(
 
 
 @needs_model
+@pytest.mark.slow
 def test_vectors_are_those_of_the_packages_own_engine(model: E5, engine: Any) -> None:
+    """Slow: the package's engine is, and no other proof tells that the two may serve one index."""
     texts = list(TEXTS.values())
 
     documents = model.embed(texts, prefix="passage: ")
@@ -102,7 +104,9 @@ def test_meaning_is_nearer_than_spelling_across_languages(model: E5) -> None:
 
 
 @needs_model
+@pytest.mark.slow
 def test_long_text_is_judged_by_its_beginning(model: E5) -> None:
+    """Slow: two passes of the longest input there is."""
     beginning = "connection pool exhausted " * 180
 
     rows = model.embed([beginning, beginning + "a certificate expired " * 9], prefix="passage: ")
@@ -161,6 +165,7 @@ def test_blas_has_one_thread_while_embedding_and_its_own_number_after(
 def test_texts_of_like_length_share_a_pass_of_bounded_size(
     model: E5, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Slow: a pass is only split by texts that fill it."""
     passes = []
     mean_rows = E5._mean_rows
 

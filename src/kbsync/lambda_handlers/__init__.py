@@ -1,0 +1,1 @@
+"""Lambda entry points: each translates its event, calls the pipeline, and reports."""
