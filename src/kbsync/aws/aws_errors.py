@@ -24,7 +24,7 @@ from kbsync.errors import (
     UnavailableError,
 )
 
-_THROTTLES = frozenset(
+THROTTLES = frozenset(
     {
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
@@ -98,7 +98,7 @@ def translated(error: ClientError, subject: str) -> KbSyncError:
     """Return our error for one of a service; conditions that did not hold are the caller's to catch first."""
     code, operation = code_of(error), error.operation_name
     said = f"{subject}: {operation} answered {code}"
-    if code in _THROTTLES:
+    if code in THROTTLES:
         return ThrottledError(said, hint="the next run goes on")
     if code == "ConflictException":
         return JobAlreadyRunningError(said)
