@@ -24,7 +24,7 @@ from kbsync.errors import (
     UnavailableError,
 )
 
-THROTTLES = frozenset(
+_THROTTLES = frozenset(
     {
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
@@ -37,8 +37,6 @@ THROTTLES = frozenset(
         "ThrottlingError",
         "ThrottlingException",
         "TooManyRequestsException",
-        "TransactionConflictException",
-        "TransactionInProgressException",
     }
 )
 _DENIALS = frozenset(
@@ -98,7 +96,7 @@ def translated(error: ClientError, subject: str) -> KbSyncError:
     """Return our error for one of a service; conditions that did not hold are the caller's to catch first."""
     code, operation = code_of(error), error.operation_name
     said = f"{subject}: {operation} answered {code}"
-    if code in THROTTLES:
+    if code in _THROTTLES:
         return ThrottledError(said, hint="the next run goes on")
     if code == "ConflictException":
         return JobAlreadyRunningError(said)
