@@ -7,7 +7,7 @@ from typing import cast
 from kbsync.ports import DocumentStore, Engine, IncidentStore, KnowledgeBase, Ledger
 
 EFFECTS = {
-    "incidents": {"write_sync_status", "change"},
+    "incidents": {"write_sync_statuses", "change"},
     "ledger": {
         "acquire_lease",
         "renew_lease",

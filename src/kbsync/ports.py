@@ -84,6 +84,13 @@ class IncidentStore(Protocol):
         """
         ...
 
+    def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[bool]:
+        """Do many `write_sync_status` in few calls; one answer each, in order.
+
+        One that is refused stops no other. Where an error ends it, some may be written: repeat it.
+        """
+        ...
+
     def change(self, changes: Sequence[IncidentChange]) -> list[bool]:
         """Write incidents and their ledger marks, each pair in one transaction.
 

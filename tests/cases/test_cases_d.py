@@ -65,7 +65,7 @@ def test_o_28_a_listing_that_shows_nothing_removes_nothing(open_home: OpenHome, 
     assert home.state("INC-NEW") == "indexed"
 
 
-@pytest.mark.parametrize("effect", ["documents.put", "ledger.save", "incidents.write_sync_status"])
+@pytest.mark.parametrize("effect", ["documents.put", "ledger.save", "incidents.write_sync_statuses"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_o_31_a_mark_is_never_ahead_of_what_the_store_holds(home: Home, effect: str, when: str) -> None:
     """O-31: killed at the first such effect, the fingerprint on record is true, and the next run finishes."""

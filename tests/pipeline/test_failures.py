@@ -260,16 +260,16 @@ def test_incident_that_changes_while_it_is_unsynced_is_looked_at_again(home: Hom
     upsert_incidents(home.engine, [an_incident()])
     sync_once(home.engine)
     update_incident(home.engine, "INC-1001", {"description": "First edit"})
-    write, raced = home.incidents.write_sync_status, []
+    write, raced = home.incidents.write_sync_statuses, []
 
-    def racing(read: object, status: object) -> bool:
+    def racing(writes: object) -> list[bool]:
         if not raced:
             raced.append(1)
             stored = home.incidents.read(["INC-1001"])["INC-1001"]
             home.incidents.put_as_other_writer({**stored.attributes, "description": "Second edit"})
-        return write(read, status)  # type: ignore[arg-type]
+        return write(writes)  # type: ignore[arg-type]
 
-    home.incidents.write_sync_status = racing  # type: ignore[method-assign]
+    home.incidents.write_sync_statuses = racing  # type: ignore[method-assign]
     sync_once(home.engine)
 
     assert "Second edit" in home.knowledge_base.retrieve("edit", limit=1)[0].text

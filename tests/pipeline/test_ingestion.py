@@ -310,10 +310,10 @@ def test_o_16_deleted_between_publishing_and_confirmation_is_not_resurrected(hom
 def test_status_written_by_another_while_confirming_goes_back_to_the_publisher(home: Home) -> None:
     """The last write is conditional: an incident that changed in that moment is looked at again."""
     upsert_incidents(home.engine, [an_incident()])
-    write = home.incidents.write_sync_status
-    home.incidents.write_sync_status = lambda *_: False  # type: ignore[method-assign]
+    write = home.incidents.write_sync_statuses
+    home.incidents.write_sync_statuses = lambda writes: [False] * len(writes)  # type: ignore[method-assign]
     sync_once(home.engine)
-    home.incidents.write_sync_status = write  # type: ignore[method-assign]
+    home.incidents.write_sync_statuses = write  # type: ignore[method-assign]
     assert home.map_of()["synced"] is False
 
     report = sync_once(home.engine)

@@ -56,11 +56,12 @@ class LocalIncidentStore:
 
     def write_sync_status(self, read: StoredIncident, status: SyncStatus) -> bool:
         """Replace the whole `kb_sync_status` map where the item still is what was read."""
+        return self.write_sync_statuses([(read, status)])[0]
+
+    def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[bool]:
+        """Do many `write_sync_status`, all of them in one transaction."""
         with self._database.transaction():
-            if self._token(read.incident_id) != read.token:
-                return False
-            self._write(read.incident_id, {**read.attributes, SYNC_STATUS: status.as_map()})
-            return True
+            return [self._write_sync_status(read, status) for read, status in writes]
 
     def change(self, changes: Sequence[IncidentChange]) -> list[bool]:
         """Write incidents and their marks; False where a token no longer holds: nothing was written of it."""
@@ -74,6 +75,12 @@ class LocalIncidentStore:
     def delete_as_other_writer(self, incident_id: str) -> None:
         """Delete an item without a mark, as a program that knows nothing of kbsync does."""
         self._database.query("DELETE FROM incidents WHERE incident_id = ?", (incident_id,))
+
+    def _write_sync_status(self, read: StoredIncident, status: SyncStatus) -> bool:
+        if self._token(read.incident_id) != read.token:
+            return False
+        self._write(read.incident_id, {**read.attributes, SYNC_STATUS: status.as_map()})
+        return True
 
     def _change(self, change: IncidentChange) -> bool:
         if self._token(change.incident_id) != change.token:

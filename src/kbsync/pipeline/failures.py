@@ -10,7 +10,6 @@ from datetime import timedelta
 from kbsync.model import (
     Stage,
     State,
-    StoredIncident,
     SyncRecord,
     SyncStatus,
 )
@@ -57,13 +56,15 @@ def _settle_page(run: Run, incident_ids: Sequence[str]) -> None:
     run.lease.ensure()
     records = run.engine.ledger.records(incident_ids)
     incidents = run.engine.incidents.read(incident_ids)
-    changes = []
+    changes, notes = [], []
     for record in records.values():
         counted = record if run.systemic else replace(record, attempts=record.attempts + 1)
         changes.append((_next_step(run, counted), record.due))
         stored = incidents.get(record.incident_id)
         if stored is not None:
-            _note_on_incident(run, stored, counted)
+            notes.append((stored, _note(run, counted)))
+    # Where an incident changed meanwhile, the note is not written: the next look will say what is so then.
+    run.engine.incidents.write_sync_statuses(notes)
     save_records(run, changes)
 
 
@@ -83,12 +84,11 @@ def _next_step(run: Run, record: SyncRecord) -> SyncRecord:
     return queued(record, Stage.PUBLISH, at=run.later() + timedelta(seconds=wait), shards=policy.shards)
 
 
-def _note_on_incident(run: Run, stored: StoredIncident, record: SyncRecord) -> None:
-    """Say on the incident what failed; where it changed meanwhile, the next look will say it."""
-    status = SyncStatus(
+def _note(run: Run, record: SyncRecord) -> SyncStatus:
+    """Return what the incident's own map says of a failure."""
+    return SyncStatus(
         synced=False,
         sync_attempts=record.attempts,
         last_sync_attempt=run.engine.now(),
         last_sync_error=record.reason,
     )
-    run.engine.incidents.write_sync_status(stored, status)

@@ -33,35 +33,51 @@ def finish_page(run: Run, finished: Sequence[Finished], job_id: str) -> int:
     if not finished:
         return 0
     incidents = run.engine.incidents.read([each.record.incident_id for each in finished])
-    changes, done = [], 0
+    moved_on = _say_synced(run, [(each, incidents.get(each.record.incident_id)) for each in finished])
+    changes = []
     for each in finished:
-        stored = incidents.get(each.record.incident_id)
-        record = _finish(run, each, stored, job_id)
-        if record is None:
-            continue
-        changes.append((record, each.record.due))
-        done += 1
+        incident_id = each.record.incident_id
+        record = _finish(run, each, incidents.get(incident_id), job_id, moved_on=incident_id in moved_on)
+        if record is not None:
+            changes.append((record, each.record.due))
     save_records(run, changes)
-    return done
+    return len(changes)
 
 
-def _finish(run: Run, each: Finished, stored: StoredIncident | None, job_id: str) -> SyncRecord | None:
+def _is_as_published(run: Run, record: SyncRecord, stored: StoredIncident | None) -> bool:
+    """Whether the incident is still what its document, or the lack of one, was made from."""
+    version = run.engine.transform.source_version(stored.attributes) if stored is not None else ""
+    return version == record.source_version
+
+
+def _say_synced(run: Run, finished: Sequence[tuple[Finished, StoredIncident | None]]) -> set[str]:
+    """Write `synced: true` where it is proven and not said yet; returns the ids that changed meanwhile."""
+    now = run.engine.now()
+    status = SyncStatus(synced=True, synced_at=now, last_sync_attempt=now)
+    silent = [
+        stored
+        for each, stored in finished
+        if stored is not None
+        and each.searchable
+        and not says_synced(stored)
+        and _is_as_published(run, each.record, stored)
+    ]
+    outcomes = run.engine.incidents.write_sync_statuses([(stored, status) for stored in silent])
+    return {stored.incident_id for stored, said in zip(silent, outcomes, strict=True) if not said}
+
+
+def _finish(
+    run: Run, each: Finished, stored: StoredIncident | None, job_id: str, *, moved_on: bool
+) -> SyncRecord | None:
     """Return the record as it now stands, or None where it must wait a little longer."""
     record = replace(each.record, incident_exists=stored is not None)
-    version = run.engine.transform.source_version(stored.attributes) if stored is not None else ""
-    if version != record.source_version:
+    if moved_on or not _is_as_published(run, record, stored):
         return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
-    if each.searchable:
-        return _indexed(run, record, stored, job_id)
-    return _gone(run, record)
+    return _indexed(run, record, job_id) if each.searchable else _gone(run, record)
 
 
-def _indexed(run: Run, record: SyncRecord, stored: StoredIncident | None, job_id: str) -> SyncRecord:
+def _indexed(run: Run, record: SyncRecord, job_id: str) -> SyncRecord:
     now = run.engine.now()
-    if stored is not None and not says_synced(stored):
-        status = SyncStatus(synced=True, synced_at=now, last_sync_attempt=now)
-        if not run.engine.incidents.write_sync_status(stored, status):
-            return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
     run.count(indexed=1)
     waited = (now - record.pending_since).total_seconds() if record.pending_since else None
     first = record.state is not State.INDEXED

@@ -5,6 +5,7 @@ that was known before the incident was read, so a stalled publisher cannot overw
 one put.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from kbsync.errors import WriteConflictError
@@ -13,17 +14,19 @@ from kbsync.pipeline.plan import says_synced
 from kbsync.pipeline.run import Run
 
 
-def unsay_synced(run: Run, stored: StoredIncident | None) -> None:
-    """Make an incident that says `synced: true` say false before its document changes.
+def unsay_synced(run: Run, incidents: Iterable[StoredIncident]) -> set[str]:
+    """Make incidents that say `synced: true` say false before their documents change.
 
-    Raises:
-        WriteConflictError: the incident is no longer what was read; read it again first.
+    Returns the ids of those that are no longer what was read: they must be read again first.
     """
-    if stored is None or not says_synced(stored):
-        return
+    saying = [stored for stored in incidents if says_synced(stored)]
+    if not saying:
+        return set()
     run.lease.ensure()
-    if not run.engine.incidents.write_sync_status(stored, SyncStatus(synced=False)):
-        raise WriteConflictError("the incident changed while it was worked on")
+    outcomes = run.engine.incidents.write_sync_statuses(
+        [(stored, SyncStatus(synced=False)) for stored in saying]
+    )
+    return {stored.incident_id for stored, said in zip(saying, outcomes, strict=True) if not said}
 
 
 def put_object(

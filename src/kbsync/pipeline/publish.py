@@ -21,6 +21,8 @@ from kbsync.pipeline.plan import Action, PlannedChange, holds_document, says_syn
 from kbsync.pipeline.run import Run
 
 OUTAGE_AFTER_REFUSALS = 5
+_TOUCHING = frozenset({Action.PUBLISH, Action.PUBLISH_SIDECAR, Action.WITHDRAW})
+"""What puts or deletes an object, and so must not find `synced: true` on the incident."""
 
 
 def apply_page(run: Run, planned: Sequence[PlannedChange]) -> None:
@@ -31,9 +33,15 @@ def apply_page(run: Run, planned: Sequence[PlannedChange]) -> None:
         LeaseLostError (fatal): another run took over.
     """
     announced = _announce(run, planned)
+    moved_on = unsay_synced(
+        run, (change.stored for change, _ in announced if change.stored and change.action in _TOUCHING)
+    )
+    run.again += sorted(moved_on)
     finished: list[tuple[SyncRecord, str]] = []
     try:
         for change, record in announced:
+            if change.incident_id in moved_on:
+                continue
             finished.extend((done, record.due) for done in _carry_out(run, change, record))
     finally:
         _owe(run, finished)
@@ -106,7 +114,6 @@ def _with_known_etags(run: Run, record: SyncRecord, change: PlannedChange) -> Sy
 def _publish(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
     document = change.document
     assert document is not None  # noqa: S101 - decide() pairs these actions with a document
-    unsay_synced(run, change.stored)
     incident_id = change.incident_id
     sidecar = put_object(
         run, document, document.sidecar_key, document.sidecar, record.sidecar_etag, incident_id
@@ -171,7 +178,6 @@ def _withdraw(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord
 
     What is absent already was deleted at an unknown moment by a killed run: now is an upper bound of it.
     """
-    unsay_synced(run, change.stored)
     removed_at = delete_object(run, record.document_key, record.body_etag) or run.engine.now()
     sidecar_at = delete_object(run, sidecar_key(record.document_key), record.sidecar_etag) or removed_at
     run.count(withdrawn=1)
