@@ -103,6 +103,7 @@ def rules_of(settings: Settings) -> "TransformRules":
 
     return TransformRules(
         prefix=settings.s3_prefix,
+        json_records_prefix=settings.json_records_prefix,
         closed_statuses=settings.closed_statuses,
         document_language=settings.document_language,
         timezone=settings.timezone,

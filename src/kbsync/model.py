@@ -99,6 +99,10 @@ class Document:
     title: str
     notes: tuple[str, ...] = ()
     redactions: tuple[tuple[str, int], ...] = ()
+    json_key: str = ""
+    """Key of the optional JSON record, outside the knowledge base's prefix; empty: none is wanted."""
+    json_record: bytes = b""
+    json_hash: str = ""
 
     @property
     def sidecar_key(self) -> str:
@@ -151,6 +155,9 @@ class SyncRecord:
     sidecar_hash: str = ""
     body_etag: str = ""
     sidecar_etag: str = ""
+    json_key: str = ""
+    json_hash: str = ""
+    json_etag: str = ""
     rendered_by: str = ""
     published_at: datetime | None = None
     indexed_at: datetime | None = None

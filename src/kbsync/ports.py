@@ -294,6 +294,10 @@ class Transform(Protocol):
         """Return the stable key of an incident's document, derived from its id alone."""
         ...
 
+    def json_key(self, incident_id: str) -> str:
+        """Return the key of an incident's JSON record, or an empty text where none are written."""
+        ...
+
     def source_version(self, attributes: Attributes) -> str:
         """Return the hash of every attribute the document is rendered from, plus status and updated_at."""
         ...

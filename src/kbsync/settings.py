@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -58,6 +59,11 @@ class Settings(BaseModel):
     kbsync_table: str = Field("kbsync", min_length=3, description="DynamoDB table of kbsync's own ledger")
     s3_bucket: str = Field("", description="bucket of the documents", examples=["my-incident-documents"])
     s3_prefix: str = Field("incidents/", description="what every document key begins with")
+    json_records_prefix: str = Field(
+        "",
+        description="where JSON records for other readers go; empty: none",
+        examples=["incident-records/"],
+    )
     s3_kms_key_id: str = Field("", description="KMS key of the documents; empty: the bucket's default")
     kb_id: str = Field("", description="Bedrock knowledge base", examples=["VH6SRH9ZNO"])
     data_source_id: str = Field(
@@ -122,9 +128,11 @@ class Settings(BaseModel):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    @field_validator("s3_prefix")
+    @field_validator("s3_prefix", "json_records_prefix")
     @classmethod
-    def _prefix_is_a_folder(cls, value: str) -> str:
+    def _prefix_is_a_folder(cls, value: str, checked: ValidationInfo) -> str:
+        if not value and checked.field_name == "json_records_prefix":
+            return value
         parts = value.removesuffix("/").split("/")
         if not value.endswith("/") or any(part in ("", ".", "..") for part in parts) or "\\" in value:
             raise ValueError("must be a relative folder that ends in /, such as incidents/")

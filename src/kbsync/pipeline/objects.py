@@ -6,10 +6,11 @@ one put.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from kbsync.errors import WriteConflictError
-from kbsync.model import Document, PutReply, StoredIncident, SyncStatus
+from kbsync.model import Document, PutReply, StoredIncident, SyncRecord, SyncStatus
 from kbsync.pipeline.plan import says_synced
 from kbsync.pipeline.run import Run
 
@@ -29,6 +30,12 @@ def unsay_synced(run: Run, incidents: Iterable[StoredIncident]) -> set[str]:
     return {stored.incident_id for stored, said in zip(saying, outcomes, strict=True) if not said}
 
 
+def etag_of(run: Run, key: str) -> str:
+    """Return the ETag that stands under a key, or an empty text where nothing does."""
+    head = run.engine.documents.head(key)
+    return head.etag if head else ""
+
+
 def put_object(
     run: Run, document: Document, key: str, content: bytes, etag: str, incident_id: str
 ) -> PutReply:
@@ -46,6 +53,40 @@ def put_object(
         return PutReply(head.etag, head.modified_at)
     run.count(objects_written=1)
     return reply
+
+
+def put_document(run: Run, document: Document, record: SyncRecord, *, whole: bool) -> SyncRecord:
+    """Put sidecar, then document, then JSON record, each only where it differs or nothing is known of it.
+
+    Returns the record with the ETags and the time of the last put that the knowledge base will see.
+    """
+    incident_id, latest = record.incident_id, record.published_at
+    if whole or record.sidecar_hash != document.sidecar_hash:
+        known = record.sidecar_etag
+        reply = put_object(run, document, document.sidecar_key, document.sidecar, known, incident_id)
+        record, latest = replace(record, sidecar_etag=reply.etag), reply.published_at
+    if whole:
+        reply = put_object(run, document, document.key, document.body, record.body_etag, incident_id)
+        record, latest = replace(record, body_etag=reply.etag), reply.published_at
+    return replace(_put_json_record(run, document, record, whole=whole), published_at=latest)
+
+
+def _put_json_record(run: Run, document: Document, record: SyncRecord, *, whole: bool) -> SyncRecord:
+    if record.json_key and record.json_key != document.json_key:
+        record = delete_json_record(run, record)
+    if not document.json_key or (record.json_hash == document.json_hash and not whole):
+        return record
+    key, known = document.json_key, record.json_etag
+    reply = put_object(run, document, key, document.json_record, known, record.incident_id)
+    return replace(record, json_key=key, json_hash=document.json_hash, json_etag=reply.etag)
+
+
+def delete_json_record(run: Run, record: SyncRecord) -> SyncRecord:
+    """Delete the JSON record, or what a killed run left under its key; returns the record without it."""
+    key = record.json_key or run.engine.transform.json_key(record.incident_id)
+    if key:
+        delete_object(run, key, record.json_etag)
+    return replace(record, json_key="", json_hash="", json_etag="")
 
 
 def delete_object(run: Run, key: str, etag: str) -> datetime | None:

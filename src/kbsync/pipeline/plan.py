@@ -71,7 +71,7 @@ def desired_of(engine: Engine, stored: StoredIncident | None) -> Desired | Incid
 
 def holds_document(record: SyncRecord) -> bool:
     """Whether the document store holds, or may still hold, something that we know of."""
-    return bool(record.body_etag or record.sidecar_etag)
+    return bool(record.body_etag or record.sidecar_etag or record.json_etag)
 
 
 def says_synced(stored: StoredIncident | None) -> bool:

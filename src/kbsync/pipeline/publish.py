@@ -16,7 +16,13 @@ from kbsync.errors import OutageError, RetriableError, WriteConflictError
 from kbsync.model import Save, Stage, State, SyncRecord, sidecar_key
 from kbsync.pipeline.ingest import owe_job
 from kbsync.pipeline.mark import moved, queued, save_records, settled, tombstone
-from kbsync.pipeline.objects import delete_object, put_object, unsay_synced
+from kbsync.pipeline.objects import (
+    delete_json_record,
+    delete_object,
+    etag_of,
+    put_document,
+    unsay_synced,
+)
 from kbsync.pipeline.plan import Action, PlannedChange, holds_document, says_synced
 from kbsync.pipeline.run import Run
 
@@ -101,12 +107,14 @@ def _carry_out(run: Run, change: PlannedChange, record: SyncRecord) -> list[Sync
 def _with_known_etags(run: Run, record: SyncRecord, change: PlannedChange) -> SyncRecord:
     """Return the record with the ETags that stand now: the incident is read again before they are used."""
     key = change.document_key
-    body, sidecar = run.engine.documents.head(key), run.engine.documents.head(sidecar_key(key))
+    json_key = record.json_key or run.engine.transform.json_key(change.incident_id)
     return replace(
         record,
         document_key=key,
-        body_etag=body.etag if body else "",
-        sidecar_etag=sidecar.etag if sidecar else "",
+        body_etag=etag_of(run, key),
+        sidecar_etag=etag_of(run, sidecar_key(key)),
+        json_key=json_key,
+        json_etag=etag_of(run, json_key) if json_key else "",
         fingerprint="",
     )
 
@@ -114,17 +122,9 @@ def _with_known_etags(run: Run, record: SyncRecord, change: PlannedChange) -> Sy
 def _publish(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
     document = change.document
     assert document is not None  # noqa: S101 - decide() pairs these actions with a document
-    incident_id = change.incident_id
-    sidecar = put_object(
-        run, document, document.sidecar_key, document.sidecar, record.sidecar_etag, incident_id
-    )
-    latest, body_etag = sidecar, record.body_etag
-    if change.action is Action.PUBLISH:
-        latest = put_object(run, document, document.key, document.body, record.body_etag, incident_id)
-        body_etag = latest.etag
-        run.count(published=1)
-    else:
-        run.count(metadata_only=1)
+    whole = change.action is Action.PUBLISH
+    record = put_document(run, document, record, whole=whole)
+    run.count(**{"published" if whole else "metadata_only": 1})
     same_source = record.source_version == change.source_version
     record = replace(
         _rendered(run, change, record),
@@ -133,9 +133,6 @@ def _publish(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
         fingerprint=document.fingerprint,
         body_hash=document.body_hash,
         sidecar_hash=document.sidecar_hash,
-        body_etag=body_etag,
-        sidecar_etag=sidecar.etag,
-        published_at=latest.published_at,
         redactions=document.redactions,
         notes=document.notes,
     )
@@ -181,7 +178,7 @@ def _withdraw(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord
     removed_at = delete_object(run, record.document_key, record.body_etag) or run.engine.now()
     sidecar_at = delete_object(run, sidecar_key(record.document_key), record.sidecar_etag) or removed_at
     run.count(withdrawn=1)
-    record = _rendered(run, change, record)
+    record = _rendered(run, change, delete_json_record(run, record))
     record = replace(record, published_at=max(removed_at, sidecar_at), body_etag="", sidecar_etag="")
     return _await_confirmation(run, record, State.WITHDRAWING, change.reason)
 
@@ -189,7 +186,8 @@ def _withdraw(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord
 def _look(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord | None:
     """Nothing is known to be published: make sure, then note the exclusion or forget the record."""
     key = change.document_key or run.engine.transform.document_key(change.incident_id)
-    if any(run.engine.documents.head(each) is not None for each in (key, sidecar_key(key))):
+    json_key = run.engine.transform.json_key(change.incident_id)
+    if any(etag_of(run, each) for each in (key, sidecar_key(key), json_key) if each):
         run.again.append(change.incident_id)
         return _with_known_etags(run, record, replace(change, document_key=key))
     if change.target is State.EXCLUDED:

@@ -20,6 +20,11 @@ def document_key(prefix: str, incident_id: str) -> str:
     return f"{prefix}{_safe_name(incident_id)}.md"
 
 
+def json_key(prefix: str, incident_id: str) -> str:
+    """Return the key of an incident's JSON record, named like its document."""
+    return f"{prefix}{_safe_name(incident_id)}.json"
+
+
 def _safe_name(incident_id: str) -> str:
     if _is_plain(incident_id):
         return incident_id

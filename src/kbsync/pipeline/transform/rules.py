@@ -21,6 +21,8 @@ class TransformRules:
     """
 
     prefix: str = "incidents/"
+    json_records_prefix: str = ""
+    """Where the original's JSON records go; empty: none are written. Never below `prefix`."""
     closed_statuses: tuple[str, ...] = ("CLOSED",)
     document_language: str = "es"
     timezone: str = "UTC"
@@ -43,5 +45,11 @@ class TransformRules:
             ) from error
         if self.date_order not in ("", "MDY", "DMY"):
             raise ConfigInvalidError("date_order is not MDY, DMY or empty")
-        if len(self.prefix.encode()) > MAX_PREFIX_BYTES:
+        if max(len(self.prefix.encode()), len(self.json_records_prefix.encode())) > MAX_PREFIX_BYTES:
             raise ConfigInvalidError(f"prefix is longer than {MAX_PREFIX_BYTES} bytes")
+        records = self.json_records_prefix
+        if records and (records.startswith(self.prefix) or self.prefix.startswith(records)):
+            raise ConfigInvalidError(
+                "json_records_prefix overlaps with the documents' prefix, which the knowledge base reads",
+                hint="for example incident-records/",
+            )

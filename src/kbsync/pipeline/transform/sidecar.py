@@ -45,7 +45,7 @@ def sidecar_attributes(
     numbers = {
         "created_date": _day_number(incident.created),
         "resolved_date": _day_number(incident.resolved),
-        "resolution_time_minutes": _minutes(incident, note),
+        "resolution_time_minutes": resolution_minutes(incident, note),
     }
     return {name: text for name, text in texts.items() if text} | {
         name: number for name, number in numbers.items() if number is not None
@@ -107,7 +107,8 @@ def _day_number(date: ReadDate) -> int | None:
     return int(date.moment.day.strftime("%Y%m%d")) if date.moment else None
 
 
-def _minutes(incident: Incident, note: Callable[[str], None]) -> int | None:
+def resolution_minutes(incident: Incident, note: Callable[[str], None]) -> int | None:
+    """Return the whole minutes from creation to resolution, None where they are unknown or absurd (noted)."""
     created, resolved = incident.created.moment, incident.resolved.moment
     if not (created and created.at and resolved and resolved.at):
         return None

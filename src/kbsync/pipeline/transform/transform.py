@@ -14,12 +14,18 @@ from kbsync.pipeline.transform.body import TEMPLATE_VERSION, language_of, render
 from kbsync.pipeline.transform.canonical import digest_of, length_prefixed_digest
 from kbsync.pipeline.transform.clean import clean, clean_line, excerpt
 from kbsync.pipeline.transform.eligibility import refusal
-from kbsync.pipeline.transform.keys import document_key
+from kbsync.pipeline.transform.json_record import render_json_record
+from kbsync.pipeline.transform.keys import document_key, json_key
 from kbsync.pipeline.transform.markup import to_markdown
 from kbsync.pipeline.transform.read import SOURCE_ATTRIBUTES, CodeChange, Incident, ReadDate, read_incident
 from kbsync.pipeline.transform.redact import REDACTION_VERSION, redact
 from kbsync.pipeline.transform.rules import TransformRules
-from kbsync.pipeline.transform.sidecar import SCHEMA_VERSION, render_sidecar, sidecar_attributes
+from kbsync.pipeline.transform.sidecar import (
+    SCHEMA_VERSION,
+    render_sidecar,
+    resolution_minutes,
+    sidecar_attributes,
+)
 
 RULES_VERSION = "1"
 """Raised when reading, cleaning or markup changes what a document says."""
@@ -48,6 +54,11 @@ class IncidentTransform:
     def document_key(self, incident_id: str) -> str:
         """Return the stable key of an incident's document, derived from its id alone."""
         return document_key(self._rules.prefix, incident_id)
+
+    def json_key(self, incident_id: str) -> str:
+        """Return the key of an incident's JSON record, or an empty text where none are written."""
+        prefix = self._rules.json_records_prefix
+        return json_key(prefix, incident_id) if prefix else ""
 
     def source_version(self, attributes: Attributes) -> str:
         """Return the hash of the raw values of all that a document or its eligibility depends on.
@@ -80,12 +91,25 @@ class IncidentTransform:
         body_hash = hashlib.sha256(body).hexdigest()
         attributes = sidecar_attributes(stored.incident_id, incident, title, body_hash[:12], notes.setdefault)
         sidecar = render_sidecar(attributes, self._rules.metadata_budget_bytes, notes.setdefault)
-        key = self.document_key(stored.incident_id)
+        key, record_key = self.document_key(stored.incident_id), self.json_key(stored.incident_id)
+        record = b""
+        if record_key:
+            minutes = resolution_minutes(incident, notes.setdefault)
+            record = render_json_record(stored.incident_id, incident, minutes)
+        printed = (
+            key.encode("utf-8"),
+            body,
+            sidecar,
+            *((record_key.encode("utf-8"), record) if record else ()),
+        )
         return Document(
             key=key,
             body=body,
             sidecar=sidecar,
-            fingerprint=length_prefixed_digest((key.encode("utf-8"), body, sidecar)),
+            json_key=record_key,
+            json_record=record,
+            json_hash=hashlib.sha256(record).hexdigest() if record else "",
+            fingerprint=length_prefixed_digest(printed),
             body_hash=body_hash,
             sidecar_hash=hashlib.sha256(sidecar).hexdigest(),
             title=title,
