@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import kbsync
+from aws_servers import ENVIRONMENT
 from builders import an_incident
 from kbsync.bootstrap import build_engine, document_path, home_exists, policy_of, rules_of
 from kbsync.errors import ConfigInvalidError, MissingExtraError
@@ -48,9 +49,29 @@ def test_idle_run_on_a_home_of_its_own_needs_no_pass_over_the_table(tmp_path: Pa
     assert '"passed": true' in engine.ledger.read_value("marking")
 
 
-def test_aws_is_refused_with_a_remedy() -> None:
-    with pytest.raises(ConfigInvalidError, match="BACKEND=aws"):
-        build_engine(Settings(backend="aws", s3_bucket="b", kb_id="K", data_source_id="D"))
+@pytest.mark.parametrize(
+    ("topic", "alerts"), [("", "LogAlerts"), ("arn:aws:sns:eu-west-1:1:alerts", "SnsAlerts")]
+)
+def test_aws_engine_calls_nothing_before_its_first_use(
+    topic: str, alerts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings(
+        backend="aws",
+        aws_region="eu-west-1",
+        s3_bucket="b",
+        kb_id="K",
+        data_source_id="D",
+        alert_topic_arn=topic,
+        kb_type="managed",
+    )
+
+    engine = build_engine(settings)
+
+    assert type(engine.incidents).__name__ == "DynamoIncidentStore"
+    assert type(engine.alerts).__name__ == alerts
+    assert engine.documents.late_effects
 
 
 @pytest.mark.parametrize("package", ["apsw", "numpy", "filelock"])

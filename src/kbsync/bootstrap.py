@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kbsync.errors import ConfigInvalidError, MissingExtraError
+from kbsync.errors import MissingExtraError
 from kbsync.model import Clock
 from kbsync.pipeline.discover import turn_marking_on
 from kbsync.ports import Engine, Policy
@@ -54,10 +54,7 @@ def build_engine(
         SchemaTooNewError (fatal): a newer kbsync wrote the home; nothing was changed.
     """
     if settings.backend == "aws":
-        raise ConfigInvalidError(
-            "BACKEND=aws: this version has the embedded backend only",
-            hint="use KBSYNC_BACKEND=local, or a version with the AWS backend",
-        )
+        return _build_aws(settings, now, sleep)
     try:
         engine = _build_local(settings, now, sleep)
     except ImportError as error:
@@ -163,3 +160,43 @@ def _choose_embedder(name: str) -> "Embedder | None":
             raise
         _LOGGER.warning("search goes by words only: %s (%s)", error, error.hint)
         return None
+
+
+def _build_aws(settings: Settings, now: Clock, sleep: Callable[[float], None]) -> Engine:
+    """Return the engine over AWS; nothing is called before its first use, so no check is made here."""
+    from kbsync.aws.alerts import LogAlerts, SnsAlerts
+    from kbsync.aws.clients import Clients
+    from kbsync.aws.document_store import S3DocumentStore
+    from kbsync.aws.dynamo_table import DynamoTable
+    from kbsync.aws.incident_store import DynamoIncidentStore
+    from kbsync.aws.knowledge_base import BedrockKnowledgeBase
+    from kbsync.aws.ledger import DynamoLedger
+    from kbsync.aws.record_marks import RecordMarks
+    from kbsync.pipeline.transform.transform import IncidentTransform
+
+    clients = Clients(settings.aws_region or None)
+    transform = IncidentTransform(rules_of(settings))
+    incidents = DynamoTable(clients.dynamodb, settings.incidents_table)
+    ledger = DynamoTable(clients.dynamodb, settings.kbsync_table)
+    marks = RecordMarks(ledger, settings.queue_shards, now)
+    topic = settings.alert_topic_arn
+    return Engine(
+        incidents=DynamoIncidentStore(incidents, marks, transform.source_attributes),
+        ledger=DynamoLedger(ledger, settings.queue_shards, now),
+        documents=S3DocumentStore(
+            clients, settings.s3_bucket, "", kms_key_id=settings.s3_kms_key_id, now=now
+        ),
+        knowledge_base=BedrockKnowledgeBase(
+            clients,
+            settings.kb_id,
+            settings.data_source_id,
+            settings.s3_bucket,
+            kind="MANAGED" if settings.kb_type == "managed" else "VECTOR",
+            sleep=sleep,
+        ),
+        alerts=SnsAlerts(clients, topic) if topic else LogAlerts(),
+        transform=transform,
+        policy=policy_of(settings),
+        now=now,
+        sleep=sleep,
+    )

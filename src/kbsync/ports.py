@@ -256,7 +256,7 @@ class Alerts(Protocol):
     """Where people hear of trouble."""
 
     def send(self, subject: str, body: str) -> None:
-        """Deliver one message; the subject is printable ASCII on one line of 1 to 99 characters."""
+        """Deliver one message; the subject is 1 to 99 printable ASCII characters, the first no space."""
         ...
 
 

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from aws_servers import REGION
+from bedrock_double.subjects import new_bucket, s3_at
+from kbsync.aws.clients import Clients
+from kbsync.aws.document_store import S3DocumentStore
 from kbsync.errors import WriteConflictError
 from kbsync.local.document_store import LocalDocumentStore
 from kbsync.model import PutReply
@@ -34,19 +38,43 @@ class LocalSubject:
         path.write_bytes(content)
 
 
-@pytest.fixture(params=["local"])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> LocalSubject:
+class AwsSubject:
+    """A bucket of its own at the stand-in."""
+
+    def __init__(self, address: str, clients: Clients) -> None:
+        self._s3 = s3_at(address)
+        self._bucket = new_bucket(self._s3)
+        self.store: DocumentStore = S3DocumentStore(clients, self._bucket, "")
+
+    def overwrite(self, key: str, content: bytes) -> None:
+        """Store something under a key as a person does who knows nothing of kbsync."""
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=content)
+
+
+Subject = LocalSubject | AwsSubject
+
+
+@pytest.fixture(scope="module")
+def aws(ministack: str) -> tuple[str, Clients]:
+    """The stand-in's address and clients that reach it, for all tests of this module."""
+    return ministack, Clients(REGION)
+
+
+@pytest.fixture(params=["local", "aws"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     """One adapter over an empty folder or bucket."""
-    return {"local": LocalSubject}[str(request.param)](tmp_path)
+    if request.param == "local":
+        return LocalSubject(tmp_path)
+    return AwsSubject(*request.getfixturevalue("aws"))
 
 
-def put(subject: LocalSubject, content: bytes, *, if_etag: str = "", key: str = "incidents/a.md") -> PutReply:
+def put(subject: Subject, content: bytes, *, if_etag: str = "", key: str = "incidents/a.md") -> PutReply:
     """Store an object as the publisher does."""
     fingerprint = hashlib.sha256(content).hexdigest()
     return subject.store.put(key, content, fingerprint=fingerprint, incident_id="ñ-1", if_etag=if_etag)
 
 
-def test_put_object_is_read_back_whole(subject: LocalSubject) -> None:
+def test_put_object_is_read_back_whole(subject: Subject) -> None:
     """Bytes, size, ETag and fingerprint are those of the put."""
     reply = put(subject, b"# t\n\xc3\xb1")
 
@@ -58,14 +86,14 @@ def test_put_object_is_read_back_whole(subject: LocalSubject) -> None:
     assert head.modified_at >= reply.published_at - timedelta(seconds=1)
 
 
-def test_absent_object_has_no_head_and_no_bytes(subject: LocalSubject) -> None:
+def test_absent_object_has_no_head_and_no_bytes(subject: Subject) -> None:
     """Absence is an answer for head and an error for get."""
     assert subject.store.head("incidents/a.md") is None
     with pytest.raises(KeyError):
         subject.store.get("incidents/a.md")
 
 
-def test_put_over_an_existing_object_needs_its_etag(subject: LocalSubject) -> None:
+def test_put_over_an_existing_object_needs_its_etag(subject: Subject) -> None:
     """An empty ETag means: the object must not exist."""
     first = put(subject, b"one")
 
@@ -80,7 +108,7 @@ def test_put_over_an_existing_object_needs_its_etag(subject: LocalSubject) -> No
     assert second.published_at >= first.published_at
 
 
-def test_put_on_an_etag_of_what_is_gone_conflicts(subject: LocalSubject) -> None:
+def test_put_on_an_etag_of_what_is_gone_conflicts(subject: Subject) -> None:
     """A stalled publisher cannot bring back what was deleted."""
     first = put(subject, b"one")
     subject.store.delete("incidents/a.md", if_etag=first.etag)
@@ -91,7 +119,7 @@ def test_put_on_an_etag_of_what_is_gone_conflicts(subject: LocalSubject) -> None
     assert subject.store.head("incidents/a.md") is None
 
 
-def test_object_of_somebody_else_has_no_fingerprint_of_ours(subject: LocalSubject) -> None:
+def test_object_of_somebody_else_has_no_fingerprint_of_ours(subject: Subject) -> None:
     """What was overwritten from outside is another object."""
     reply = put(subject, b"one")
     subject.overwrite("incidents/a.md", b"edited by hand")
@@ -103,7 +131,7 @@ def test_object_of_somebody_else_has_no_fingerprint_of_ours(subject: LocalSubjec
     assert head.etag != reply.etag
 
 
-def test_delete_needs_the_etag_and_is_idempotent(subject: LocalSubject) -> None:
+def test_delete_needs_the_etag_and_is_idempotent(subject: Subject) -> None:
     """A wrong ETag conflicts; an absent object is what was wanted."""
     reply = put(subject, b"one")
 
@@ -117,7 +145,7 @@ def test_delete_needs_the_etag_and_is_idempotent(subject: LocalSubject) -> None:
     assert subject.store.delete("incidents/never.md", if_etag=reply.etag) is None
 
 
-def test_listing_pages_by_key_over_all_objects(subject: LocalSubject) -> None:
+def test_listing_pages_by_key_over_all_objects(subject: Subject) -> None:
     """Each object once, in the order of the keys, whatever the page size."""
     keys = [
         "incidents/a.md",
@@ -140,14 +168,14 @@ def test_listing_pages_by_key_over_all_objects(subject: LocalSubject) -> None:
     assert found == sorted(keys)
 
 
-def test_listing_an_empty_store_is_an_empty_page(subject: LocalSubject) -> None:
+def test_listing_an_empty_store_is_an_empty_page(subject: Subject) -> None:
     """Nothing there is not an error."""
     page = subject.store.list(cursor="", limit=5)
 
     assert (page.items, page.cursor) == ((), "")
 
 
-def test_empty_object_is_an_object(subject: LocalSubject) -> None:
+def test_empty_object_is_an_object(subject: Subject) -> None:
     """No bytes are bytes too."""
     put(subject, b"")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aws_tables import AwsTables
 from kbsync.local.database import LocalDatabase
 from kbsync.local.incident_store import LocalIncidentStore
 from kbsync.local.ledger import LocalLedger
@@ -39,20 +40,31 @@ class LocalSubject:
         self._database.close()
 
 
-@pytest.fixture(params=["local"])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LocalSubject]:
-    """One adapter over an empty table."""
-    opened = {"local": LocalSubject}[str(request.param)](tmp_path)
+Subject = LocalSubject | AwsTables
+
+
+@pytest.fixture(params=["local", "aws"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
+    """One adapter over an empty table; `aws-without-index` is a table that takes any type of status."""
+    opened: Subject
+    if request.param == "local":
+        opened = LocalSubject(tmp_path)
+    else:
+        request.getfixturevalue("ministack")
+        opened = AwsTables(status_index=request.param == "aws")
     yield opened
     opened.close()
 
 
+any_status = pytest.mark.parametrize("subject", ["local", "aws-without-index"], indirect=True)
+
+
 def item(incident_id: str = "INC-1", status: object = "CLOSED", **more: object) -> dict[str, object]:
     """Return a small item."""
-    return {"incident_id": incident_id, "sk": "METADATA", "status": status, **more}
+    return {"incident_id": incident_id, "sk": "METADATA", "status": status, "priority": "P2", **more}
 
 
-def read_one(subject: LocalSubject, incident_id: str = "INC-1") -> StoredIncident:
+def read_one(subject: Subject, incident_id: str = "INC-1") -> StoredIncident:
     """Return one item that must be there."""
     return subject.store.read([incident_id])[incident_id]
 
@@ -62,7 +74,7 @@ def mark(incident_id: str = "INC-1") -> Mark:
     return Mark(incident_id, NOON)
 
 
-def test_absent_ids_are_left_out_of_a_read(subject: LocalSubject) -> None:
+def test_absent_ids_are_left_out_of_a_read(subject: Subject) -> None:
     """A read answers with what is there and asks no questions about the rest."""
     subject.put(item())
 
@@ -72,7 +84,7 @@ def test_absent_ids_are_left_out_of_a_read(subject: LocalSubject) -> None:
     assert subject.store.read([]) == {}
 
 
-def test_every_type_of_attribute_comes_back_as_it_was(subject: LocalSubject) -> None:
+def test_every_type_of_attribute_comes_back_as_it_was(subject: Subject) -> None:
     """Sets, numbers, binary, NULL, empty text and nesting survive; numbers come back as Decimal."""
     odd = {
         "text": "línea\nzwei \u200b 🙂",
@@ -93,7 +105,7 @@ def test_every_type_of_attribute_comes_back_as_it_was(subject: LocalSubject) -> 
     assert read_one(subject).attributes["odd"] == odd
 
 
-def test_token_changes_with_any_attribute_and_only_then(subject: LocalSubject) -> None:
+def test_token_changes_with_any_attribute_and_only_then(subject: Subject) -> None:
     """The token is the proof of what was read."""
     subject.put(item(title="a"))
     first = read_one(subject).token
@@ -106,7 +118,7 @@ def test_token_changes_with_any_attribute_and_only_then(subject: LocalSubject) -
     assert read_one(subject).token == first
 
 
-def test_status_listing_pages_to_the_end_in_a_stable_order(subject: LocalSubject) -> None:
+def test_status_listing_pages_to_the_end_in_a_stable_order(subject: Subject) -> None:
     """Every item of the status once, whatever the page size; the last page has no cursor."""
     for n in range(7):
         subject.put(item(f"INC-{n}", "CLOSED" if n % 2 else "OPEN"))
@@ -123,7 +135,8 @@ def test_status_listing_pages_to_the_end_in_a_stable_order(subject: LocalSubject
     assert pages <= 3
 
 
-def test_scan_pages_over_everything_once(subject: LocalSubject) -> None:
+@any_status
+def test_scan_pages_over_everything_once(subject: Subject) -> None:
     """A scan holds every item, those without a readable status too."""
     for n, status in enumerate(["CLOSED", "OPEN", Decimal(7)]):
         subject.put(item(f"INC-{n}", status))
@@ -140,7 +153,8 @@ def test_scan_pages_over_everything_once(subject: LocalSubject) -> None:
     assert sorted(seen) == ["INC-0", "INC-1", "INC-2", "INC-9"]
 
 
-def test_counts_by_status_add_up_to_the_table(subject: LocalSubject) -> None:
+@any_status
+def test_counts_by_status_add_up_to_the_table(subject: Subject) -> None:
     """Every item is counted once; a status that is no text counts as none."""
     for n, status in enumerate(["CLOSED", "CLOSED", "OPEN", Decimal(7)]):
         subject.put(item(f"INC-{n}", status))
@@ -148,7 +162,7 @@ def test_counts_by_status_add_up_to_the_table(subject: LocalSubject) -> None:
     assert subject.store.count_by_status() == {"CLOSED": 2, "OPEN": 1, "": 1}
 
 
-def test_sync_status_replaces_the_whole_map_in_the_original_form(subject: LocalSubject) -> None:
+def test_sync_status_replaces_the_whole_map_in_the_original_form(subject: Subject) -> None:
     """Five members at most, absent ones left out, times in UTC; other attributes stay."""
     subject.put(item(title="a", kb_sync_status={"synced": "yes", "extra": "x"}))
     status = SyncStatus(synced=True, synced_at=NOON, last_sync_attempt=NOON)
@@ -166,7 +180,7 @@ def test_sync_status_replaces_the_whole_map_in_the_original_form(subject: LocalS
 
 
 @pytest.mark.parametrize("before", [None, True, "true", ["x"]], ids=["null", "boolean", "text", "list"])
-def test_sync_status_is_written_over_any_wrong_shape(subject: LocalSubject, before: object) -> None:
+def test_sync_status_is_written_over_any_wrong_shape(subject: Subject, before: object) -> None:
     """What others left in the map is no obstacle (DESIGN.md section 3)."""
     subject.put(item(kb_sync_status=before))
 
@@ -180,7 +194,7 @@ def test_sync_status_is_written_over_any_wrong_shape(subject: LocalSubject, befo
     }
 
 
-def test_sync_status_is_not_written_over_a_changed_item(subject: LocalSubject) -> None:
+def test_sync_status_is_not_written_over_a_changed_item(subject: Subject) -> None:
     """The write is conditional on what was read."""
     subject.put(item(title="a"))
     read = read_one(subject)
@@ -191,7 +205,7 @@ def test_sync_status_is_not_written_over_a_changed_item(subject: LocalSubject) -
     assert "kb_sync_status" not in read_one(subject).attributes
 
 
-def test_sync_status_never_creates_an_item(subject: LocalSubject) -> None:
+def test_sync_status_never_creates_an_item(subject: Subject) -> None:
     """An incident that was deleted meanwhile stays deleted (CASES O-10's kind)."""
     subject.put(item())
     read = read_one(subject)
@@ -202,7 +216,35 @@ def test_sync_status_never_creates_an_item(subject: LocalSubject) -> None:
     assert subject.store.read(["INC-1"]) == {}
 
 
-def test_change_writes_item_and_mark_together(subject: LocalSubject) -> None:
+def test_sync_statuses_are_written_each_on_its_own_condition(subject: Subject) -> None:
+    """One that changed meanwhile stops no other; the answers are in the order of the writes."""
+    for n in range(30):
+        subject.put(item(f"INC-{n}", title="a"))
+    read = subject.store.read([f"INC-{n}" for n in range(30)])
+    subject.put(item("INC-7", title="b"))
+    subject.delete("INC-8")
+    status = SyncStatus(synced=True, synced_at=NOON)
+
+    outcomes = subject.store.write_sync_statuses([(read[f"INC-{n}"], status) for n in range(30)])
+
+    assert outcomes == [n not in (7, 8) for n in range(30)]
+    written = subject.store.read([f"INC-{n}" for n in range(30)])
+    assert {name for name, each in written.items() if "kb_sync_status" in each.attributes} == {
+        f"INC-{n}" for n in range(30) if n not in (7, 8)
+    }
+    assert subject.store.write_sync_statuses([]) == []
+
+
+def test_sync_status_is_not_written_where_an_attribute_of_the_document_appeared(subject: Subject) -> None:
+    """What was absent and is there now is a change too."""
+    subject.put(item())
+    read = read_one(subject)
+    subject.put(item(resolution={"description": "new"}))
+
+    assert not subject.store.write_sync_status(read, SyncStatus(synced=True))
+
+
+def test_change_writes_item_and_mark_together(subject: Subject) -> None:
     """A new item appears together with its place in the queue."""
     change = IncidentChange("INC-1", item(), "", mark())
 
@@ -212,7 +254,7 @@ def test_change_writes_item_and_mark_together(subject: LocalSubject) -> None:
     assert subject.ledger.records(["INC-1"])["INC-1"].queue == "publish#0"
 
 
-def test_change_whose_token_no_longer_holds_writes_nothing(subject: LocalSubject) -> None:
+def test_change_whose_token_no_longer_holds_writes_nothing(subject: Subject) -> None:
     """Of several changes, those that lost are left out whole; the others stand."""
     subject.put(item("INC-1", title="old"))
     subject.put(item("INC-2", title="old"))
@@ -233,7 +275,7 @@ def test_change_whose_token_no_longer_holds_writes_nothing(subject: LocalSubject
     assert list(subject.ledger.records(["INC-1", "INC-2"])) == ["INC-2"]
 
 
-def test_change_to_nothing_deletes_and_marks(subject: LocalSubject) -> None:
+def test_change_to_nothing_deletes_and_marks(subject: Subject) -> None:
     """A deletion leaves a mark, so that its document follows."""
     subject.put(item())
 
@@ -244,7 +286,7 @@ def test_change_to_nothing_deletes_and_marks(subject: LocalSubject) -> None:
     assert subject.ledger.records(["INC-1"])["INC-1"].queue == "publish#0"
 
 
-def test_change_marks_without_creating_where_the_mark_says_so(subject: LocalSubject) -> None:
+def test_change_marks_without_creating_where_the_mark_says_so(subject: Subject) -> None:
     """A mark with `create` false needs a record that is there already."""
     change = IncidentChange("INC-1", item(), "", replace(mark(), create=False))
 
@@ -253,7 +295,7 @@ def test_change_marks_without_creating_where_the_mark_says_so(subject: LocalSubj
     assert subject.ledger.records(["INC-1"]) == {}
 
 
-def test_page_of_no_items_is_refused(subject: LocalSubject) -> None:
+def test_page_of_no_items_is_refused(subject: Subject) -> None:
     """A limit below one would never get anywhere."""
     with pytest.raises(ValueError, match="at least one"):
         subject.store.scan(cursor="", limit=0)

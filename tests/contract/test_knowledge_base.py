@@ -1,12 +1,14 @@
 """The KnowledgeBase port's contract, sentence by sentence, over every adapter named in the fixture."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from bedrock_double.server import Server, running_server
+from bedrock_double.subjects import BedrockSubject, ImpatientClients, clients_at, s3_at
 from kbsync.errors import JobAlreadyRunningError, ThrottledError, UnavailableError, UsageError
 from kbsync.local.embedder import HashEmbedder
 from kbsync.local.faults import LocalFaults
@@ -57,10 +59,25 @@ class LocalSubject:
         (path.parent / f"{path.name}.metadata.json").unlink(missing_ok=True)
 
 
-@pytest.fixture(params=["local"])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> LocalSubject:
+Subject = LocalSubject | BedrockSubject
+
+
+@pytest.fixture(scope="module")
+def bedrock() -> Iterator[tuple[Server, ImpatientClients]]:
+    """The double's server and the clients that reach it, for all tests of this module."""
+    with running_server() as server:
+        yield server, clients_at(server.address)
+        assert server.violations == []
+
+
+@pytest.fixture(params=["local", "aws"])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
     """One adapter over an empty folder or bucket."""
-    return {"local": LocalSubject}[str(request.param)](tmp_path)
+    if request.param == "local":
+        return LocalSubject(tmp_path)
+    s3 = s3_at(request.getfixturevalue("ministack"))
+    server, clients = request.getfixturevalue("bedrock")
+    return BedrockSubject(s3, server, clients)
 
 
 def finished(knowledge_base: KnowledgeBase, job: IngestionJob) -> IngestionJob:
@@ -77,7 +94,7 @@ def run_job(knowledge_base: KnowledgeBase, token: str = TOKEN_A) -> IngestionJob
     return finished(knowledge_base, knowledge_base.start_job(description="a run", client_token=token))
 
 
-def test_started_job_is_not_final_and_ends_complete(subject: LocalSubject) -> None:
+def test_started_job_is_not_final_and_ends_complete(subject: Subject) -> None:
     """A job is asynchronous: it starts unfinished and ends COMPLETE while it is looked at."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Pool exhausted")
@@ -92,7 +109,7 @@ def test_started_job_is_not_final_and_ends_complete(subject: LocalSubject) -> No
     assert ended.updated_at > ended.started_at
 
 
-def test_document_put_before_the_job_is_indexed_with_a_time_after_the_start(subject: LocalSubject) -> None:
+def test_document_put_before_the_job_is_indexed_with_a_time_after_the_start(subject: Subject) -> None:
     """A document that is there when the job starts is INDEXED by it, no earlier than the job's start."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Pool exhausted", {"incident_id": "a"})
@@ -105,7 +122,7 @@ def test_document_put_before_the_job_is_indexed_with_a_time_after_the_start(subj
     assert document.updated_at >= job.started_at
 
 
-def test_second_start_while_a_job_runs_is_refused(subject: LocalSubject) -> None:
+def test_second_start_while_a_job_runs_is_refused(subject: Subject) -> None:
     """One job at a time: the second start raises and leaves the first as it was."""
     knowledge_base = subject.open()
     first = knowledge_base.start_job(description="first", client_token=TOKEN_A)
@@ -116,7 +133,7 @@ def test_second_start_while_a_job_runs_is_refused(subject: LocalSubject) -> None
     assert [job.job_id for job in knowledge_base.jobs(limit=10)] == [first.job_id]
 
 
-def test_start_after_the_running_job_ended_starts_another(subject: LocalSubject) -> None:
+def test_start_after_the_running_job_ended_starts_another(subject: Subject) -> None:
     """A finished job no longer stands in the way."""
     knowledge_base = subject.open()
     first = run_job(knowledge_base)
@@ -126,7 +143,7 @@ def test_start_after_the_running_job_ended_starts_another(subject: LocalSubject)
     assert second.job_id != first.job_id
 
 
-def test_conflict_with_a_foreign_job_passes_by_itself(subject: LocalSubject) -> None:
+def test_conflict_with_a_foreign_job_passes_by_itself(subject: Subject) -> None:
     """O-02: while somebody else's job runs a start raises; afterwards the same start succeeds."""
     knowledge_base = subject.open(LocalFaults(conflict=1))
     with pytest.raises(JobAlreadyRunningError):
@@ -135,7 +152,7 @@ def test_conflict_with_a_foreign_job_passes_by_itself(subject: LocalSubject) -> 
     assert run_job(knowledge_base).status is JobStatus.COMPLETE
 
 
-def test_same_client_token_returns_the_earlier_job(subject: LocalSubject) -> None:
+def test_same_client_token_returns_the_earlier_job(subject: Subject) -> None:
     """A repeated token starts nothing, whether the earlier job runs or has ended."""
     knowledge_base = subject.open()
     first = knowledge_base.start_job(description="", client_token=TOKEN_A)
@@ -150,7 +167,7 @@ def test_same_client_token_returns_the_earlier_job(subject: LocalSubject) -> Non
 
 
 @pytest.mark.parametrize("token", ["a" * 32, "a" * 257, "-" + "a" * 40, "a" * 40 + "-", "a b" * 20, "ñ" * 40])
-def test_client_token_the_service_would_refuse_is_refused(subject: LocalSubject, token: str) -> None:
+def test_client_token_the_service_would_refuse_is_refused(subject: Subject, token: str) -> None:
     """A token is 33 to 256 letters, digits and inner hyphens (AWS_FACTS.md, section 3)."""
     knowledge_base = subject.open()
 
@@ -158,7 +175,7 @@ def test_client_token_the_service_would_refuse_is_refused(subject: LocalSubject,
         knowledge_base.start_job(description="", client_token=token)
 
 
-def test_unknown_job_raises_key_error(subject: LocalSubject) -> None:
+def test_unknown_job_raises_key_error(subject: Subject) -> None:
     """An id that was never given is a KeyError."""
     knowledge_base = subject.open()
 
@@ -166,7 +183,7 @@ def test_unknown_job_raises_key_error(subject: LocalSubject) -> None:
         knowledge_base.job("NEVERGIVEN")
 
 
-def test_jobs_are_newest_first_limited_and_without_reasons(subject: LocalSubject) -> None:
+def test_jobs_are_newest_first_limited_and_without_reasons(subject: Subject) -> None:
     """A listing shows the newest jobs; failure reasons come with the job itself only."""
     knowledge_base = subject.open(LocalFaults(fail_keys=("bad",)))
     subject.put("incidents/bad.md", "# Bad")
@@ -179,7 +196,7 @@ def test_jobs_are_newest_first_limited_and_without_reasons(subject: LocalSubject
     assert knowledge_base.job(runs[2].job_id).failure_reasons != ()
 
 
-def test_every_key_asked_is_answered_not_found_included(subject: LocalSubject) -> None:
+def test_every_key_asked_is_answered_not_found_included(subject: Subject) -> None:
     """Status of a key without a document is NOT_FOUND, not an error."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Pool exhausted")
@@ -192,7 +209,7 @@ def test_every_key_asked_is_answered_not_found_included(subject: LocalSubject) -
     assert answer["incidents/none.md"].updated_at is None
 
 
-def test_listing_pages_through_every_document_once(subject: LocalSubject) -> None:
+def test_listing_pages_through_every_document_once(subject: Subject) -> None:
     """Following the cursor until it is empty shows each document exactly once."""
     knowledge_base = subject.open()
     keys = {f"incidents/{name}.md" for name in "abcde"}
@@ -214,7 +231,7 @@ def test_listing_pages_through_every_document_once(subject: LocalSubject) -> Non
     assert set(seen) == keys
 
 
-def test_objects_outside_the_prefix_are_not_documents(subject: LocalSubject) -> None:
+def test_objects_outside_the_prefix_are_not_documents(subject: Subject) -> None:
     """Only what lies under the data source's prefix is ingested."""
     knowledge_base = subject.open()
     subject.put("elsewhere/a.md", "# Not ours")
@@ -226,7 +243,7 @@ def test_objects_outside_the_prefix_are_not_documents(subject: LocalSubject) -> 
     assert knowledge_base.list_documents(cursor="", limit=10).items == ()
 
 
-def test_statistics_count_new_modified_metadata_and_deleted(subject: LocalSubject) -> None:
+def test_statistics_count_new_modified_metadata_and_deleted(subject: Subject) -> None:
     """A job counts each document once under what happened to it."""
     knowledge_base = subject.open()
     for name in "abcd":
@@ -250,7 +267,7 @@ def test_statistics_count_new_modified_metadata_and_deleted(subject: LocalSubjec
     assert second.statistics.failed == 0
 
 
-def test_unchanged_document_keeps_its_time(subject: LocalSubject) -> None:
+def test_unchanged_document_keeps_its_time(subject: Subject) -> None:
     """A job over unchanged documents indexes nothing again."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Pool exhausted", {"incident_id": "a"})
@@ -262,7 +279,7 @@ def test_unchanged_document_keeps_its_time(subject: LocalSubject) -> None:
     assert knowledge_base.documents(["incidents/a.md"]) == before
 
 
-def test_modified_document_is_found_by_its_new_text_only(subject: LocalSubject) -> None:
+def test_modified_document_is_found_by_its_new_text_only(subject: Subject) -> None:
     """After a job the old text answers no more."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Zebra crossing")
@@ -275,7 +292,7 @@ def test_modified_document_is_found_by_its_new_text_only(subject: LocalSubject) 
     assert [hit.text for hit in hits] == ["# Quartz oscillator"]
 
 
-def test_removed_document_reads_indexed_until_the_job_and_not_found_after(subject: LocalSubject) -> None:
+def test_removed_document_reads_indexed_until_the_job_and_not_found_after(subject: Subject) -> None:
     """O-08: right after the removal the old state stands; only the job makes it NOT_FOUND."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Pool exhausted")
@@ -295,7 +312,7 @@ def test_removed_document_reads_indexed_until_the_job_and_not_found_after(subjec
     assert knowledge_base.retrieve("pool", limit=5) == []
 
 
-def test_document_kind_that_cannot_be_read_is_counted_failed_and_not_listed(subject: LocalSubject) -> None:
+def test_document_kind_that_cannot_be_read_is_counted_failed_and_not_listed(subject: Subject) -> None:
     """O-01: a `.json` document ends no job and is no document; the statistics and a reason tell."""
     knowledge_base = subject.open()
     subject.put("incidents/a.json", "{}")
@@ -313,7 +330,7 @@ def test_document_kind_that_cannot_be_read_is_counted_failed_and_not_listed(subj
     "metadata", [{}, {"severity": None}, {"severity": ""}, {"nested": {"a": 1}}, {"tags": ["a"]}], ids=str
 )
 def test_unacceptable_metadata_gets_the_document_ignored_with_a_reason(
-    subject: LocalSubject, metadata: Mapping[str, object]
+    subject: Subject, metadata: Mapping[str, object]
 ) -> None:
     """Empty, null or nested attributes cost the document its place (AWS_FACTS.md, section 2)."""
     knowledge_base = subject.open()
@@ -328,7 +345,7 @@ def test_unacceptable_metadata_gets_the_document_ignored_with_a_reason(
     assert knowledge_base.retrieve("pool", limit=5) == []
 
 
-def test_zero_scan_completes_and_indexes_nothing(subject: LocalSubject) -> None:
+def test_zero_scan_completes_and_indexes_nothing(subject: Subject) -> None:
     """O-03: COMPLETE with zeros is no proof: the documents are not there."""
     subject.put("incidents/a.md", "# Pool exhausted")
     knowledge_base = subject.open(LocalFaults(zero_scan=True))
@@ -342,7 +359,7 @@ def test_zero_scan_completes_and_indexes_nothing(subject: LocalSubject) -> None:
     assert found["incidents/a.md"].status is DocumentStatus.NOT_FOUND
 
 
-def test_statistics_may_be_missing(subject: LocalSubject) -> None:
+def test_statistics_may_be_missing(subject: Subject) -> None:
     """O-03: unknown statistics are None, not zeros."""
     knowledge_base = subject.open(LocalFaults(statistics_missing=True))
 
@@ -353,7 +370,7 @@ def test_statistics_may_be_missing(subject: LocalSubject) -> None:
     assert knowledge_base.jobs(limit=1)[0].statistics is None
 
 
-def test_failed_job_indexes_nothing_and_the_next_one_does(subject: LocalSubject) -> None:
+def test_failed_job_indexes_nothing_and_the_next_one_does(subject: Subject) -> None:
     """A job that FAILED says why; nothing is lost by it."""
     subject.put("incidents/a.md", "# Pool exhausted")
     knowledge_base = subject.open(LocalFaults(job_fails=1))
@@ -369,7 +386,7 @@ def test_failed_job_indexes_nothing_and_the_next_one_does(subject: LocalSubject)
     assert after is DocumentStatus.INDEXED
 
 
-def test_failed_document_spoils_no_other_and_recovers(subject: LocalSubject) -> None:
+def test_failed_document_spoils_no_other_and_recovers(subject: Subject) -> None:
     """One FAILED document is shown with its reason; the others are indexed; a later job takes it."""
     subject.put("incidents/bad.md", "# Broken beyond words")
     subject.put("incidents/good.md", "# Pool exhausted")
@@ -388,7 +405,7 @@ def test_failed_document_spoils_no_other_and_recovers(subject: LocalSubject) -> 
     assert recovered.status is DocumentStatus.INDEXED
 
 
-def test_silently_ignored_document_is_simply_absent(subject: LocalSubject) -> None:
+def test_silently_ignored_document_is_simply_absent(subject: Subject) -> None:
     """The service can leave a document out without a word: no status, no failure count."""
     subject.put("incidents/a.md", "# Pool exhausted")
     knowledge_base = subject.open(LocalFaults(ignore_keys=("incidents/a",)))
@@ -400,7 +417,7 @@ def test_silently_ignored_document_is_simply_absent(subject: LocalSubject) -> No
     assert knowledge_base.list_documents(cursor="", limit=10).items == ()
 
 
-def test_slow_job_stands_still_for_the_polls_it_was_given(subject: LocalSubject) -> None:
+def test_slow_job_stands_still_for_the_polls_it_was_given(subject: Subject) -> None:
     """A job may be in the same state for many looks."""
     knowledge_base = subject.open(LocalFaults(delay_polls=3))
     started = knowledge_base.start_job(description="", client_token=TOKEN_A)
@@ -417,7 +434,7 @@ def test_slow_job_stands_still_for_the_polls_it_was_given(subject: LocalSubject)
     ids=["unavailable", "throttled"],
 )
 def test_call_that_fails_once_succeeds_when_repeated(
-    subject: LocalSubject, faults: LocalFaults, error: type[Exception]
+    subject: Subject, faults: LocalFaults, error: type[Exception]
 ) -> None:
     """A retriable failure leaves nothing behind."""
     knowledge_base = subject.open(faults)
@@ -428,7 +445,7 @@ def test_call_that_fails_once_succeeds_when_repeated(
     assert knowledge_base.jobs(limit=1) == []
 
 
-def test_job_of_one_process_is_carried_on_by_another(subject: LocalSubject) -> None:
+def test_job_of_one_process_is_carried_on_by_another(subject: Subject) -> None:
     """O-05: a job outlives the one who started it and is found by listing."""
     subject.put("incidents/a.md", "# Pool exhausted")
     started = subject.open().start_job(description="kbsync run 7", client_token=TOKEN_A)
@@ -440,7 +457,7 @@ def test_job_of_one_process_is_carried_on_by_another(subject: LocalSubject) -> N
     assert finished(other, adopted).status is JobStatus.COMPLETE
 
 
-def test_best_hit_comes_first_with_its_text_and_metadata(subject: LocalSubject) -> None:
+def test_best_hit_comes_first_with_its_text_and_metadata(subject: Subject) -> None:
     """A hit carries the document's key, text and sidecar attributes; scores fall."""
     knowledge_base = subject.open()
     subject.put(
@@ -457,7 +474,7 @@ def test_best_hit_comes_first_with_its_text_and_metadata(subject: LocalSubject) 
     assert hits[0].score > hits[1].score
 
 
-def test_limit_bounds_the_hits(subject: LocalSubject) -> None:
+def test_limit_bounds_the_hits(subject: Subject) -> None:
     """No more hits than asked for."""
     knowledge_base = subject.open()
     for name in "abc":
@@ -467,7 +484,7 @@ def test_limit_bounds_the_hits(subject: LocalSubject) -> None:
     assert len(knowledge_base.retrieve("pool", limit=2)) == 2
 
 
-def test_filter_keeps_only_documents_that_match(subject: LocalSubject) -> None:
+def test_filter_keeps_only_documents_that_match(subject: Subject) -> None:
     """The filter holds whatever the query prefers."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Pool exhausted, pool, pool", {"severity": "LOW"})
@@ -479,7 +496,7 @@ def test_filter_keeps_only_documents_that_match(subject: LocalSubject) -> None:
     assert [hit.document_key for hit in hits] == ["incidents/b.md"]
 
 
-def test_empty_query_with_a_filter_returns_what_matches(subject: LocalSubject) -> None:
+def test_empty_query_with_a_filter_returns_what_matches(subject: Subject) -> None:
     """Without a query the filter alone decides."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Pool exhausted", {"incident_id": "a", "body_sha": "0123"})
@@ -500,7 +517,7 @@ def test_empty_query_with_a_filter_returns_what_matches(subject: LocalSubject) -
     assert [hit.document_key for hit in hits] == ["incidents/b.md"]
 
 
-def test_filter_outside_the_vocabulary_is_a_usage_error(subject: LocalSubject) -> None:
+def test_filter_outside_the_vocabulary_is_a_usage_error(subject: Subject) -> None:
     """What is no RetrievalFilter is refused, not guessed."""
     knowledge_base = subject.open()
 
@@ -508,7 +525,7 @@ def test_filter_outside_the_vocabulary_is_a_usage_error(subject: LocalSubject) -
         knowledge_base.retrieve("pool", limit=5, filter={"like": {"key": "severity", "value": "H%"}})
 
 
-def test_changed_metadata_alone_is_filtered_by_with_the_same_text(subject: LocalSubject) -> None:
+def test_changed_metadata_alone_is_filtered_by_with_the_same_text(subject: Subject) -> None:
     """A new sidecar beside the same body changes what filters see and when the document was updated."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Pool exhausted", {"severity": "LOW"})
@@ -526,7 +543,7 @@ def test_changed_metadata_alone_is_filtered_by_with_the_same_text(subject: Local
     assert [(hit.text, hit.metadata) for hit in hits] == [("# Pool exhausted", {"severity": "HIGH"})]
 
 
-def test_document_put_while_a_job_runs_is_taken_by_the_next_at_the_latest(subject: LocalSubject) -> None:
+def test_document_put_while_a_job_runs_is_taken_by_the_next_at_the_latest(subject: Subject) -> None:
     """Why only a job that started later is a proof: this one may or may not have seen the document."""
     knowledge_base = subject.open()
     job = knowledge_base.job(knowledge_base.start_job(description="", client_token=TOKEN_A).job_id)
@@ -539,7 +556,7 @@ def test_document_put_while_a_job_runs_is_taken_by_the_next_at_the_latest(subjec
     assert state is DocumentStatus.INDEXED
 
 
-def test_reopened_and_closed_again_is_found_again(subject: LocalSubject) -> None:
+def test_reopened_and_closed_again_is_found_again(subject: Subject) -> None:
     """O-29: a document that went and came back is searchable as any other."""
     knowledge_base = subject.open()
     subject.put("incidents/a.md", "# Pool exhausted")

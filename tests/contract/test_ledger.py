@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aws_tables import AwsTables, SettableClock
 from kbsync.errors import BusyError, LeaseLostError
 from kbsync.local.database import LocalDatabase
 from kbsync.local.ledger import LocalLedger
@@ -29,18 +30,24 @@ NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)
 
 
-def opened_ledger(name: str, folder: Path) -> tuple[Ledger, LocalDatabase]:
-    """Return one adapter over an empty table, and what to close."""
-    database = LocalDatabase(folder / "kbsync.db")
-    return {"local": LocalLedger}[name](database, folder / "leases", 1), database
+@pytest.fixture
+def clock() -> SettableClock:
+    """The time by which an adapter that has a clock knows what has expired."""
+    return SettableClock(NOON)
 
 
-@pytest.fixture(params=["local"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+@pytest.fixture(params=["local", "aws"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: SettableClock) -> Iterator[Ledger]:
     """One adapter over an empty table."""
-    opened, closing = opened_ledger(str(request.param), tmp_path)
-    yield opened
-    closing.close()
+    if request.param == "local":
+        database = LocalDatabase(tmp_path / "kbsync.db")
+        yield LocalLedger(database, tmp_path / "leases", 1)
+        database.close()
+    else:
+        request.getfixturevalue("ministack")
+        tables = AwsTables(clock=clock)
+        yield tables.ledger
+        tables.close()
 
 
 def stored(ledger: Ledger, incident_id: str = "INC-1") -> SyncRecord:
@@ -301,14 +308,19 @@ def test_run_records_are_replaced_by_id_and_listed_newest_first(ledger: Ledger) 
     assert ledger.runs(limit=1) == [second]
 
 
-def test_tombstones_go_when_their_time_has_come(ledger: Ledger) -> None:
+def test_tombstones_go_when_their_time_has_come(ledger: Ledger, clock: SettableClock) -> None:
     """A withdrawn record of a deleted incident leaves the ledger by itself, not before."""
     saved(ledger, SyncRecord(incident_id="INC-1", incident_exists=False, expires_at=NOON))
     saved(ledger, SyncRecord(incident_id="INC-2", incident_exists=False, expires_at=LATER))
 
-    ledger.save_run(RunReport(run_id="a", started_at=NOON + timedelta(seconds=1)))
+    clock.at = NOON + timedelta(seconds=1)
+    ledger.save_run(RunReport(run_id="a", started_at=clock.at))
 
     assert ledger.records(["INC-1", "INC-2"]).keys() == {"INC-2"}
+    assert [each.incident_id for each in ledger.list_records(state=None, cursor="", limit=9).items] == [
+        "INC-2"
+    ]
+    assert ledger.count_records() == ({}, 1)
 
 
 def test_second_owner_finds_the_lease_busy(ledger: Ledger) -> None:

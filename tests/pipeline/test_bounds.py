@@ -204,3 +204,29 @@ def test_time_without_a_zone_is_refused() -> None:
     """Nobody can say when it was, so it is never stored."""
     with pytest.raises(ValueError, match="time zone"):
         utc_text(datetime(2026, 3, 10))  # noqa: DTZ001 - the point of the test
+
+
+def test_documents_that_linger_long_after_a_job_are_owed_another_one(home: Home) -> None:
+    """Where clocks disagree, a job that seems to cover a removal ran before it; nothing waits for ever."""
+    upsert_incidents(home.engine, [an_incident()])
+    sync_once(home.engine)
+    reopen_incident(home.engine, "INC-1001")
+    key = "incidents/INC-1001.md"
+    still = Over(
+        home.knowledge_base,
+        documents=lambda _: {key: DocumentInfo(key, DocumentStatus.INDEXED, NOON)},
+    )
+    seeing = replace(home.engine, knowledge_base=cast("KnowledgeBase", still))
+    sync_once(seeing)
+    assert len(home.knowledge_base.jobs(limit=9)) == 2
+    home.clock.forward(minutes=5)
+    sync_once(seeing)
+    assert len(home.knowledge_base.jobs(limit=9)) == 2
+
+    home.clock.forward(minutes=10)
+    report = sync_once(seeing)
+    sync_once(home.engine)
+
+    assert "another is owed" in report.messages[0]
+    assert len(home.knowledge_base.jobs(limit=9)) == 3
+    assert home.state() == "withdrawn"

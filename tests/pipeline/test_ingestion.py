@@ -412,3 +412,12 @@ def test_waiting_is_bounded_by_the_policy(open_home: OpenHome) -> None:
 
     assert (report.status, report.pending) == ("ok", 1)
     assert "the next run goes on" in " ".join(report.messages)
+
+
+def test_noted_job_that_the_knowledge_base_does_not_know_is_forgotten(home: Home) -> None:
+    """Another knowledge base was configured: the note is dropped and the owed job starts."""
+    upsert_incidents(home.engine, [an_incident()])
+    home.ledger.write_value(ACTIVE, "NEVER-GIVEN")
+
+    assert sync_once(home.engine).indexed == 1
+    assert home.ledger.read_value(ACTIVE) == ""

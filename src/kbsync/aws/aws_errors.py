@@ -37,6 +37,8 @@ _THROTTLES = frozenset(
         "ThrottlingError",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
     }
 )
 _DENIALS = frozenset(

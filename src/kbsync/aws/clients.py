@@ -37,7 +37,7 @@ class Clients:
     Source: botocore 1.44.8, `Config`; default retry mode changed between versions, so it is named.
     """
 
-    region: str
+    region: str | None
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":

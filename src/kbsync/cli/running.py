@@ -64,7 +64,8 @@ def sync(
 
 def run_once(call: Call, engine: Engine, *, wait: bool = True) -> RunReport:
     """Return the report of one run with its progress shown; another active run gives one that says `busy`."""
-    expected = engine.ledger.count_records()[0].get(State.PENDING, 0)
+    # Counting reads the whole ledger on AWS, so it is done only where somebody watches.
+    expected = engine.ledger.count_records()[0].get(State.PENDING, 0) if call.shows_progress else 0
     try:
         with progress_bars(call.err, shown=call.shows_progress, expected=expected) as show:
             return sync_once(engine, progress=show, wait=wait)

@@ -8,7 +8,7 @@ from pathlib import Path
 from kbsync.local.os_errors import translated_os_errors
 
 _LOGGER = logging.getLogger("kbsync.alerts")
-_SUBJECT = re.compile(r"[ -~]{1,99}")
+_SUBJECT = re.compile(r"[!-~][ -~]{0,98}")
 """Source: Amazon SNS API Reference, "Publish": ASCII without line breaks, under 100 characters."""
 
 

@@ -10,7 +10,7 @@ queue. Invariant: `synced: true` is written only for content the knowledge base 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from kbsync.model import (
@@ -42,10 +42,16 @@ class Verdict(StrEnum):
     ABSENT = "absent"
 
 
+LINGERS = timedelta(minutes=10)
+"""How long after a job's end a document may stay on its way before another job is owed.
+Source: AWS_FACTS.md section 3 ("a few minutes" after COMPLETE)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """What one look over the confirm queue found."""
 
+    proof: IngestionJob | None = None
     waiting: int = 0
     on_their_way: int = 0
     confirmed: int = 0
@@ -64,6 +70,7 @@ def confirm(run: Run) -> None:
         run.engine.sleep(run.engine.knowledge_base.poll_seconds)
         tally = _look_over(run)
     run.waiting += tally.waiting
+    _owe_for_lingering(run, tally)
     _judge_absent(run, tally)
 
 
@@ -109,6 +116,7 @@ def _confirm_page(run: Run, records: Sequence[SyncRecord], proof: IngestionJob |
     waits = [record for record, verdict, _ in judged if verdict is Verdict.WAIT]
     absent = tuple(record for record, verdict, _ in judged if verdict is Verdict.ABSENT)
     return Tally(
+        proof=proof,
         waiting=tally.waiting + len(waits) + len(absent) + len(finished) - done,
         on_their_way=tally.on_their_way + sum(_is_covered(record, proof) for record in waits),
         confirmed=tally.confirmed + done,
@@ -183,6 +191,19 @@ def _retrieves(run: Run, record: SyncRecord) -> bool:
     ]
     hits = run.engine.knowledge_base.retrieve("", limit=1, filter={"andAll": wanted})
     return any(hit.document_key == record.document_key for hit in hits)
+
+
+def _owe_for_lingering(run: Run, tally: Tally) -> None:
+    """Owe another job where a finished one left documents on their way for long.
+
+    Clocks may disagree by more than we allow for: then the job that seems to cover a document ran before it
+    was put or deleted, and nothing else would ever start another.
+    """
+    if tally.on_their_way and tally.proof and run.engine.now() - tally.proof.updated_at > LINGERS:
+        run.say(
+            f"{tally.on_their_way} documents wait although job {tally.proof.job_id} ended; another is owed"
+        )
+        owe_job(run, run.engine.now())
 
 
 def _judge_absent(run: Run, tally: Tally) -> None:

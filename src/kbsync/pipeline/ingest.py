@@ -64,7 +64,10 @@ def _current_job(run: Run) -> IngestionJob | None:
     ledger, knowledge_base = run.engine.ledger, run.engine.knowledge_base
     active = ledger.read_value(ACTIVE)
     if active:
-        return _joined(run, knowledge_base.job(active))
+        try:
+            return _joined(run, knowledge_base.job(active))
+        except KeyError:  # another knowledge base was configured since: what is owed is found by listing
+            ledger.write_value(ACTIVE, "", expected=active)
     owed = ledger.read_value(OWED)
     if not owed:
         return None

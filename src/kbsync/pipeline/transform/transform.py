@@ -32,11 +32,14 @@ RULES_VERSION = "1"
 
 
 class IncidentTransform:
-    """The pure decision what one incident wants (ports.Transform); holds rules and nothing else."""
+    """The pure decision what one incident wants (ports.Transform); holds rules and nothing else.
+
+    `source_attributes` names every attribute that a document or its eligibility depends on.
+    """
 
     def __init__(self, rules: TransformRules) -> None:
         self._rules = rules
-        self._source_attributes = tuple(
+        self.source_attributes = tuple(
             sorted(
                 {*SOURCE_ATTRIBUTES, *(path.split(".")[0] for path, _ in rules.exclude + rules.confidential)}
             )
@@ -65,7 +68,7 @@ class IncidentTransform:
 
         `kb_sync_status` is no part of it, and equal numbers and sets are equal in every form.
         """
-        return digest_of({name: attributes[name] for name in self._source_attributes if name in attributes})
+        return digest_of({name: attributes[name] for name in self.source_attributes if name in attributes})
 
     def desired(self, stored: StoredIncident) -> Desired:
         """Return the document that the incident wants, or the reason why it wants none.
