@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from kbsync.bootstrap import DOCUMENTS, KNOWLEDGE_BASE, build_engine, utc_now
+from kbsync.engine import Engine
 from kbsync.importing.json_lines import read_json_lines
 from kbsync.importing.records import Accepted
 from kbsync.local.embedder import choose_embedder
@@ -33,7 +34,7 @@ from kbsync.local.knowledge_base import LocalKnowledgeBase
 from kbsync.model import RunReport, State
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.sync import sync_once
-from kbsync.ports import Engine, KnowledgeBase
+from kbsync.ports import KnowledgeBase
 from kbsync.settings import Settings, load_settings
 
 LOOKED_AT = 50

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from kbsync import build_engine, load_settings, sync_once
+from kbsync.engine import Engine
 from kbsync.local.database import LocalDatabase
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.ports import Engine
 
 if TYPE_CHECKING:
     from kbsync.local.knowledge_base import LocalKnowledgeBase

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from kbsync.engine import Engine, Policy
 from kbsync.local.alerts import LocalAlerts
 from kbsync.local.database import LocalDatabase
 from kbsync.local.document_store import LocalDocumentStore
@@ -15,7 +16,6 @@ from kbsync.local.knowledge_base import LocalKnowledgeBase
 from kbsync.local.ledger import LocalLedger
 from kbsync.pipeline.transform.rules import TransformRules
 from kbsync.pipeline.transform.transform import IncidentTransform
-from kbsync.ports import Engine, Policy
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 

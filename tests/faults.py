@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from kbsync.ports import DocumentStore, Engine, IncidentStore, KnowledgeBase, Ledger
+from kbsync.engine import Engine
+from kbsync.ports import DocumentStore, IncidentStore, KnowledgeBase, Ledger
 
 EFFECTS = {
     "incidents": {"write_sync_statuses", "change"},

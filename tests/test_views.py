@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from builders import NOON, Home, a_home, an_incident
+from kbsync.engine import Policy
 from kbsync.errors import UnavailableError, UnknownIncidentError, UsageError
 from kbsync.local.faults import LocalFaults
 from kbsync.model import RunError, RunReport, Save, State
@@ -21,7 +22,6 @@ from kbsync.pipeline.changes import (
 )
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
-from kbsync.ports import Policy
 from kbsync.views.passages import EXCERPT_CHARACTERS, cut, excerpt_of, section_of, title_of
 from kbsync.views.report import iso, report_view, runs_view
 from kbsync.views.search import MOST_HITS, Question, filter_of, search_mode, search_view

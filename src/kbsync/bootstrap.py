@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kbsync.engine import Engine, Policy
 from kbsync.errors import MissingExtraError
 from kbsync.model import Clock
 from kbsync.pipeline.discover import turn_marking_on
-from kbsync.ports import Engine, Policy
 from kbsync.setting_types import Rule
 from kbsync.settings import Settings
 

@@ -8,13 +8,14 @@ import pytest
 
 from bedrock_double.homes import AwsHome
 from builders import an_incident
+from kbsync.engine import Policy
 from kbsync.errors import JobAlreadyRunningError
+from kbsync.knowledge import DocumentStatus
 from kbsync.local.faults import LocalFaults
-from kbsync.model import DocumentStatus, State, sidecar_key
+from kbsync.model import State, sidecar_key
 from kbsync.pipeline.changes import delete_incident, reopen_incident, upsert_incidents
 from kbsync.pipeline.ingest import ACTIVE, OWED
 from kbsync.pipeline.sync import sync_once
-from kbsync.ports import Policy
 
 pytest_plugins = ["bedrock_double.fixtures"]
 

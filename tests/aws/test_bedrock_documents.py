@@ -10,7 +10,7 @@ from builders import TickingClock
 from kbsync.aws.bedrock_documents import Pacer
 from kbsync.aws.knowledge_base import BedrockKnowledgeBase
 from kbsync.errors import ThrottledError
-from kbsync.model import DocumentStatus
+from kbsync.knowledge import DocumentStatus
 
 pytest_plugins = ["bedrock_double.fixtures"]
 

@@ -16,7 +16,7 @@ from kbsync.errors import (
     ThrottledError,
     UnavailableError,
 )
-from kbsync.model import JobStatus
+from kbsync.knowledge import JobStatus
 
 pytest_plugins = ["bedrock_double.fixtures"]
 

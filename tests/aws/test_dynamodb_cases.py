@@ -11,12 +11,13 @@ import pytest
 
 from aws_tables import AwsTables, answering, refusal
 from builders import NOON, Home, TickingClock, a_home, an_incident
+from kbsync.engine import Engine
 from kbsync.errors import IncidentRejectedError, UsageError
 from kbsync.model import Document, Mark, State, StoredIncident, SyncStatus
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
 from kbsync.pipeline.transform.transform import IncidentTransform
-from kbsync.ports import Engine, IncidentChange
+from kbsync.ports import IncidentChange
 
 
 @dataclass

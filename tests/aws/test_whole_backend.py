@@ -14,11 +14,11 @@ from bedrock_double.homes import MovedStore, ShiftedClock
 from bedrock_double.subjects import BedrockSubject
 from builders import an_incident
 from kbsync.bootstrap import build_engine
+from kbsync.engine import Engine
 from kbsync.model import State
 from kbsync.pipeline.changes import close_incident, delete_incident, reopen_incident
 from kbsync.pipeline.plan import plan_once
 from kbsync.pipeline.sync import sync_once
-from kbsync.ports import Engine
 from kbsync.settings import Settings
 from kbsync.views.search import Question, search_view
 from kbsync.views.status import status_view

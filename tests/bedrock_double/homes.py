@@ -7,6 +7,7 @@ from pathlib import Path
 from bedrock_double.double import Double
 from bedrock_double.subjects import BedrockSubject
 from kbsync.aws.document_store import S3DocumentStore
+from kbsync.engine import Engine, Policy
 from kbsync.local.alerts import LocalAlerts
 from kbsync.local.database import LocalDatabase
 from kbsync.local.incident_store import LocalIncidentStore
@@ -14,7 +15,6 @@ from kbsync.local.ledger import LocalLedger
 from kbsync.model import ObjectHead, PutReply, SyncRecord
 from kbsync.pipeline.transform.rules import TransformRules
 from kbsync.pipeline.transform.transform import IncidentTransform
-from kbsync.ports import Engine, Policy
 
 
 class ShiftedClock:

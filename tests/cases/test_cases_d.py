@@ -13,12 +13,13 @@ import pytest
 
 from builders import Home, a_home, an_incident
 from faults import Faults, KilledError, with_faults
+from kbsync.engine import Policy
 from kbsync.errors import UnavailableError
 from kbsync.model import StoredIncident, sidecar_key
 from kbsync.pipeline.changes import delete_incident, reopen_incident, upsert_incidents
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.transform import IncidentTransform
-from kbsync.ports import IncidentStore, Page, Policy
+from kbsync.ports import IncidentStore, Page
 
 OpenHome = Callable[..., Home]
 

@@ -10,10 +10,10 @@ import pytest
 from bedrock_double.server import Server, running_server
 from bedrock_double.subjects import BedrockSubject, ImpatientClients, clients_at, s3_at
 from kbsync.errors import JobAlreadyRunningError, ThrottledError, UnavailableError, UsageError
+from kbsync.knowledge import DocumentStatus, IngestionJob, JobStatus
 from kbsync.local.embedder import HashEmbedder
 from kbsync.local.faults import LocalFaults
 from kbsync.local.knowledge_base import LocalKnowledgeBase
-from kbsync.model import DocumentStatus, IngestionJob, JobStatus
 from kbsync.ports import KnowledgeBase
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)

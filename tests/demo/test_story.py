@@ -22,10 +22,10 @@ from kbsync.demo.story import (
     Step,
     tell_story,
 )
+from kbsync.engine import Engine
 from kbsync.errors import UsageError
 from kbsync.model import State
 from kbsync.pipeline.pause import pause, resume
-from kbsync.ports import Engine
 from kbsync.views.passages import words_of
 from kbsync.views.search import Question, search_view
 

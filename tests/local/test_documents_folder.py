@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from kbsync.errors import AccessDeniedError, UnavailableError
+from kbsync.knowledge import DocumentStatus
 from kbsync.local import documents_folder
 from kbsync.local.documents_folder import Reading, read_document, scan_folder
-from kbsync.model import DocumentStatus
 
 
 def put(root: Path, key: str, content: bytes = b"# Title") -> Path:

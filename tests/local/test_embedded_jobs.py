@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from kbsync.errors import JobAlreadyRunningError, UnavailableError
+from kbsync.knowledge import DocumentStatus, IngestionJob, JobStatistics, JobStatus
 from kbsync.local import ingestion
 from kbsync.local.embedder import HashEmbedder
 from kbsync.local.faults import LocalFaults
 from kbsync.local.jobs import with_reasons
 from kbsync.local.knowledge_base import LocalKnowledgeBase
-from kbsync.model import DocumentStatus, IngestionJob, JobStatistics, JobStatus
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 

@@ -8,8 +8,10 @@ from typing import cast
 import pytest
 
 from builders import NOON, Home, an_incident
+from kbsync.engine import Transform
 from kbsync.errors import LeaseLostError
-from kbsync.model import DocumentInfo, DocumentStatus, IngestionJob, Mark, RunReport, Save, SaveOutcome, State
+from kbsync.knowledge import DocumentInfo, DocumentStatus, IngestionJob
+from kbsync.model import Mark, RunReport, Save, SaveOutcome, State
 from kbsync.pipeline.changes import reopen_incident, upsert_incidents
 from kbsync.pipeline.ingest import MAX_JOBS_PER_RUN, OWED
 from kbsync.pipeline.lease import holding_lease
@@ -17,7 +19,7 @@ from kbsync.pipeline.mark import save_records
 from kbsync.pipeline.run import MAX_ERRORS, MAX_FAILED_IDS, Run
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
-from kbsync.ports import KnowledgeBase, Transform
+from kbsync.ports import KnowledgeBase
 from kbsync.queueing import utc_text
 
 OpenHome = Callable[..., Home]

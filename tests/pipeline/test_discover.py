@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from builders import Home, an_incident
+from kbsync.engine import Policy
 from kbsync.errors import UnavailableError
 from kbsync.model import State
 from kbsync.pipeline.changes import upsert_incidents
@@ -14,7 +15,6 @@ from kbsync.pipeline.discover import MARKING, turn_marking_on
 from kbsync.pipeline.plan import plan_once
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
-from kbsync.ports import Policy
 
 OpenHome = Callable[..., Home]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from builders import Home, an_incident
+from kbsync.engine import Policy
 from kbsync.errors import AccessDeniedError, RedactionFailedError, ThrottledError, UnavailableError
 from kbsync.local.faults import LocalFaults
 from kbsync.model import Mark, State
 from kbsync.pipeline.changes import retry_incidents, update_incident, upsert_incidents
 from kbsync.pipeline.sync import sync_once
-from kbsync.ports import Policy
 
 OpenHome = Callable[..., Home]
 POISON = {"x": b"\x00\x01"}

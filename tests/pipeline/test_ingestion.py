@@ -7,13 +7,14 @@ from datetime import timedelta
 import pytest
 
 from builders import Home, an_incident
+from kbsync.engine import Policy
 from kbsync.errors import UnavailableError
+from kbsync.knowledge import DocumentInfo, DocumentStatus, IngestionJob
 from kbsync.local.faults import LocalFaults
-from kbsync.model import DocumentInfo, DocumentStatus, IngestionJob, State
+from kbsync.model import State
 from kbsync.pipeline.changes import reopen_incident, update_incident, upsert_incidents
 from kbsync.pipeline.ingest import ACTIVE, OWED
 from kbsync.pipeline.sync import sync_once
-from kbsync.ports import Policy
 
 OpenHome = Callable[..., Home]
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from builders import Home, a_home, an_incident
+from kbsync.engine import Policy
 from kbsync.errors import BusyError
 from kbsync.model import State
 from kbsync.pipeline.changes import (
@@ -18,7 +19,6 @@ from kbsync.pipeline.pause import pause, resume
 from kbsync.pipeline.plan import Action, plan_once
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
-from kbsync.ports import Policy
 
 OpenHome = Callable[..., Home]
 

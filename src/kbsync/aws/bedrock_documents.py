@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from kbsync.aws.aws_errors import translated_aws_errors
 from kbsync.aws.clients import Clients
-from kbsync.model import DocumentInfo, DocumentStatus
+from kbsync.knowledge import DocumentInfo, DocumentStatus
 from kbsync.ports import Page
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from kbsync.aws.aws_errors import code_of, translated_aws_errors
 from kbsync.aws.clients import Clients
-from kbsync.model import IngestionJob, JobStatistics, JobStatus
+from kbsync.knowledge import IngestionJob, JobStatistics, JobStatus
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_agent.type_defs import (

@@ -16,7 +16,7 @@ from kbsync.aws.bedrock_documents import (
 from kbsync.aws.bedrock_jobs import IngestionJobs
 from kbsync.aws.clients import Clients
 from kbsync.aws.retrieval import Kind, Retrieval
-from kbsync.model import DocumentInfo, Hit, IngestionJob
+from kbsync.knowledge import DocumentInfo, Hit, IngestionJob
 from kbsync.ports import Page
 
 POLL_SECONDS = 5.0

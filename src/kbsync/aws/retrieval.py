@@ -14,7 +14,7 @@ from kbsync.aws.aws_errors import code_of, translated_aws_errors
 from kbsync.aws.bedrock_documents import S3Addresses
 from kbsync.aws.clients import Clients
 from kbsync.errors import UnavailableError, UsageError
-from kbsync.model import Hit
+from kbsync.knowledge import Hit
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_agent_runtime.type_defs import (

@@ -21,8 +21,8 @@ from rich.text import Text
 
 from kbsync.bootstrap import build_engine, home_exists
 from kbsync.cli.terminal import is_terminal, plain, print_json
+from kbsync.engine import Engine
 from kbsync.errors import BusyError, ConfigInvalidError, KbSyncError, UsageError
-from kbsync.ports import Engine
 from kbsync.settings import Settings, load_settings
 
 OK, SOME_FAILED, BAD_USAGE, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 3, 130

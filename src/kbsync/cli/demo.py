@@ -19,8 +19,8 @@ from kbsync.cli.command import OK, SOME_FAILED, Call
 from kbsync.cli.progress import Show, progress_bars
 from kbsync.cli.terminal import plain
 from kbsync.demo.story import OPEN, QUERIES, REOPENED, UNREADABLE, WITH_SECRETS, Step, tell_story
+from kbsync.engine import Engine
 from kbsync.errors import AccessDeniedError, UsageError
-from kbsync.ports import Engine
 from kbsync.settings import load_settings
 from kbsync.views.search import search_mode
 

@@ -21,6 +21,7 @@ from kbsync.cli.command import COULD_NOT_RUN, OK, SOME_FAILED, Call
 from kbsync.cli.incidents import NEXT_RUN
 from kbsync.cli.progress import progress_bars
 from kbsync.cli.terminal import counted, one_line, table
+from kbsync.engine import Engine
 from kbsync.errors import UsageError
 from kbsync.importing.csv_table import read_csv
 from kbsync.importing.export import json_line, write_csv
@@ -28,7 +29,6 @@ from kbsync.importing.json_lines import read_json_lines
 from kbsync.importing.records import Accepted, Line, Rejected
 from kbsync.model import Attributes
 from kbsync.pipeline.changes import Upsert, upsert_incidents
-from kbsync.ports import Engine
 
 MOST_REJECTED_NAMED = 10_000
 REJECTED_SHOWN = 20

@@ -21,6 +21,7 @@ from rich.text import Text
 from kbsync.cli.command import COULD_NOT_RUN, OK, SOME_FAILED, Call
 from kbsync.cli.progress import progress_bars
 from kbsync.cli.terminal import counted, duration_text, one_line, pairs, state_text, table
+from kbsync.engine import Engine
 from kbsync.errors import BusyError, KbSyncError, UsageError
 from kbsync.model import Clock, RunReport, State
 from kbsync.pipeline.changes import retry_incidents
@@ -30,7 +31,6 @@ from kbsync.pipeline.pause import resume as resume_runs
 from kbsync.pipeline.plan import Action, PlannedChange, plan_once
 from kbsync.pipeline.run import reason_of
 from kbsync.pipeline.sync import sync_once
-from kbsync.ports import Engine
 from kbsync.views.report import iso, report_view
 
 BUSY = "busy"

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kbsync.demo.incidents import demo_incidents
+from kbsync.engine import Engine
 from kbsync.errors import UsageError
-from kbsync.model import DocumentStatus, RunReport, State
+from kbsync.knowledge import DocumentStatus
+from kbsync.model import RunReport, State
 from kbsync.pipeline.changes import reopen_incident, upsert_incidents
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.run import Progress, no_progress
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.body import HEADINGS
-from kbsync.ports import Engine
 from kbsync.views.report import View
 from kbsync.views.search import Question, search_view
 from kbsync.views.status import status_view

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
+from kbsync.knowledge import DocumentStatus
 from kbsync.local.documents_folder import Reading
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.model import DocumentStatus
 
 _LONGEST_SEARCHABLE_ATTRIBUTE = 100
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from kbsync.knowledge import DocumentStatus
 from kbsync.local.os_errors import translated_os_errors
 from kbsync.local.sidecar import Attribute, Scalar, SidecarError, is_encodable, read_sidecar
-from kbsync.model import DocumentStatus, sidecar_key
+from kbsync.model import sidecar_key
 
 READABLE_SUFFIXES = frozenset({".md", ".txt", ".html", ".csv"})
 """What is plain text among the formats that Bedrock reads (AWS_FACTS.md, section 1)."""

@@ -12,13 +12,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from kbsync.knowledge import DocumentStatus, IngestionJob, JobStatistics, JobStatus
 from kbsync.local.document_rows import DocumentRows, StoredDocument
 from kbsync.local.documents_folder import Found, Reading, read_document, scan_folder
 from kbsync.local.embedder import Embedder
 from kbsync.local.faults import FaultCounter
 from kbsync.local.jobs import Jobs, with_reasons
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.model import Clock, DocumentStatus, IngestionJob, JobStatistics, JobStatus, sidecar_key
+from kbsync.model import Clock, sidecar_key
 
 DOCUMENTS_PER_SLICE = 64
 _LOCK_WAIT_SECONDS = 0.2

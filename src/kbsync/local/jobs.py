@@ -8,9 +8,9 @@ from datetime import datetime
 from uuid import uuid4
 
 from kbsync.errors import JobAlreadyRunningError
+from kbsync.knowledge import IngestionJob, JobStatistics, JobStatus
 from kbsync.local.database import Row
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.model import IngestionJob, JobStatistics, JobStatus
 
 _COLUMNS = "job_id, status, started_at, updated_at, description, statistics, failure_reasons"
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{31,254}[A-Za-z0-9]")

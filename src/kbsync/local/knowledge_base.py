@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from kbsync.knowledge import DocumentInfo, DocumentStatus, Hit, IngestionJob
 from kbsync.local.database import cut_page
 from kbsync.local.embedder import Embedder
 from kbsync.local.faults import FaultCounter, LocalFaults
@@ -16,7 +17,7 @@ from kbsync.local.jobs import Jobs
 from kbsync.local.kb_schema import KnowledgeBaseFile
 from kbsync.local.search import Search
 from kbsync.local.sidecar import MOST_SIDECAR_BYTES
-from kbsync.model import Clock, DocumentInfo, DocumentStatus, Hit, IngestionJob
+from kbsync.model import Clock
 from kbsync.ports import Page
 
 _COLUMNS = "key, status, updated_at, reason"

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Mapping
 
 from kbsync.errors import UsageError
+from kbsync.knowledge import Hit
 from kbsync.local.embedder import Embedder
 from kbsync.local.filters import Condition, filter_condition
 from kbsync.local.kb_schema import KnowledgeBaseFile
 from kbsync.local.lexical import match_words
-from kbsync.model import Hit
 
 MOST_QUERY_CHARACTERS = 4_000
 _CANDIDATES = 200

@@ -7,9 +7,10 @@ Invariant: the mark follows the incident; nobody else's attribute is touched, `k
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+from kbsync.engine import Engine
 from kbsync.errors import UnknownIncidentError, UsageError, WriteConflictError
 from kbsync.model import SYNC_STATUS, Attributes, Mark, State, StoredIncident
-from kbsync.ports import Engine, IncidentChange
+from kbsync.ports import IncidentChange
 
 TRIES = 5
 RETRY_PAGE = 100

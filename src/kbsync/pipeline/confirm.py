@@ -13,15 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from kbsync.model import (
-    DocumentInfo,
-    DocumentStatus,
-    IngestionJob,
-    JobStatus,
-    Stage,
-    State,
-    SyncRecord,
-)
+from kbsync.knowledge import DocumentInfo, DocumentStatus, IngestionJob, JobStatus
+from kbsync.model import Stage, State, SyncRecord
 from kbsync.pipeline.finish import Finished, finish_page, wait_for_publisher
 from kbsync.pipeline.ingest import JOBS_LOOKED_AT, owe_job
 from kbsync.pipeline.run import Run

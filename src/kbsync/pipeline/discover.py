@@ -10,10 +10,10 @@ Invariant: discovery only marks. What is marked stays due until the publisher ha
 import json
 from collections.abc import Callable, Iterable
 
+from kbsync.engine import Engine
 from kbsync.errors import RetriableError
 from kbsync.model import SYNC_STATUS, Mark, State, StoredIncident, SyncRecord
 from kbsync.pipeline.run import Run
-from kbsync.ports import Engine, Page
 
 RENDERED_BY = "rendered_by"
 MARKING = "marking"
@@ -109,9 +109,7 @@ def _page_status(run: Run, status: str, due: Callable[[tuple[StoredIncident, ...
     ledger, name = run.engine.ledger, f"index_cursor:{status}"
     cursor = ledger.read_value(name)
     while not run.out_of_time:
-        page: Page[StoredIncident] = run.engine.incidents.list_by_status(
-            status, cursor=cursor, limit=run.engine.policy.page_size
-        )
+        page = run.engine.incidents.list_by_status(status, cursor=cursor, limit=run.engine.policy.page_size)
         _mark(run, due(page.items))
         cursor = page.cursor
         if not cursor:

@@ -11,7 +11,7 @@ import hashlib
 from datetime import datetime, timedelta
 
 from kbsync.errors import JobAlreadyRunningError
-from kbsync.model import IngestionJob, JobStatus
+from kbsync.knowledge import IngestionJob, JobStatus
 from kbsync.pipeline.run import Run
 from kbsync.queueing import utc_text
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from kbsync.engine import Engine
 from kbsync.model import Lease
-from kbsync.ports import Engine
 
 PUBLISHER = "publisher"
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from kbsync.ports import Engine
+from kbsync.engine import Engine
 
 PAUSE = "pause"
 

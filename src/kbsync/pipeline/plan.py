@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from kbsync.engine import Engine
 from kbsync.errors import IncidentRejectedError, RedactionFailedError
 from kbsync.model import (
     SYNC_STATUS,
@@ -22,7 +23,6 @@ from kbsync.model import (
 )
 from kbsync.pipeline.run import reason_of
 from kbsync.pipeline.shards import covered_shards
-from kbsync.ports import Engine
 from kbsync.queueing import due_until, shard_queue
 
 

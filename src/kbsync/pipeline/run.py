@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from kbsync.engine import Engine
 from kbsync.errors import KbSyncError
 from kbsync.model import RunError, RunReport, SyncRecord
 from kbsync.pipeline.lease import PublisherLease
-from kbsync.ports import Engine
 
 Progress = Callable[[str, int, int | None], None]
 

@@ -3,7 +3,7 @@
 Invariant: a reader covers the highest count ever stored, so a lowered setting strands no entry.
 """
 
-from kbsync.ports import Engine
+from kbsync.engine import Engine
 
 SHARDS = "queue_shards"
 

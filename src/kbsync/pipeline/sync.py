@@ -12,6 +12,7 @@ import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from kbsync.engine import Engine
 from kbsync.errors import RetriableError
 from kbsync.model import RunReport
 from kbsync.pipeline.alerting import alert_on_transitions
@@ -24,7 +25,6 @@ from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.run import Progress, Run, no_progress
 from kbsync.pipeline.shards import note_shards
-from kbsync.ports import Engine
 from kbsync.queueing import due_until
 
 

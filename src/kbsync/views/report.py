@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+from kbsync.engine import Engine
 from kbsync.model import RunReport
-from kbsync.ports import Engine
 from kbsync.queueing import utc_text
 
 View = dict[str, object]

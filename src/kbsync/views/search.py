@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from kbsync.engine import Engine
 from kbsync.errors import UsageError
-from kbsync.model import Attributes, Hit, State, StoredIncident, SyncRecord
-from kbsync.ports import Engine
+from kbsync.knowledge import Hit
+from kbsync.model import Attributes, State, StoredIncident, SyncRecord
 from kbsync.views.passages import excerpt_of, section_of, title_of, words_of
 from kbsync.views.report import View
 

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 
+from kbsync.engine import Engine
 from kbsync.model import Stage, State, SyncRecord
-from kbsync.ports import Engine
 from kbsync.queueing import due_until, shard_queue
 from kbsync.views.report import View, iso, report_view
 

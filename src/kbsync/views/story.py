@@ -5,9 +5,9 @@ Imports the model, ports and errors; reads only. Invariant: an incident that is 
 
 from datetime import timedelta
 
+from kbsync.engine import Engine
 from kbsync.errors import IncidentRejectedError, KbSyncError, UnknownIncidentError, UsageError
 from kbsync.model import SYNC_STATUS, Document, Stage, State, StoredIncident, SyncRecord, sidecar_key
-from kbsync.ports import Engine
 from kbsync.queueing import utc_text
 from kbsync.views.report import View, iso
 

@@ -1,0 +1,69 @@
+"""What the pipeline works with: one of each port, the pure transform, the policy, and the clock.
+
+Imports the ports and the model. Invariant: nothing outside an `Engine` is ever read or written by a run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from kbsync.model import Attributes, Clock, Desired, StoredIncident
+from kbsync.ports import Alerts, DocumentStore, IncidentStore, KnowledgeBase, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers and names that the pipeline decides by; settings.py builds it and says what each means."""
+
+    closed_statuses: tuple[str, ...] = ("CLOSED",)
+    other_statuses: tuple[str, ...] = ()
+    page_size: int = 50
+    max_attempts: int = 3
+    backoff_seconds: float = 0.0
+    lease_seconds: float = 120.0
+    lease_grace_seconds: float = 60.0
+    call_timeout_seconds: float = 20.0
+    shards: int = 1
+    discovery: str = "auto"
+    ingestion: str = "job"
+    wait_seconds: float | None = None
+
+
+class Transform(Protocol):
+    """The pure decision what one incident wants; see pipeline/transform."""
+
+    @property
+    def rendered_by(self) -> str:
+        """Template, rules and schema versions and eligibility settings, as one short text."""
+        ...
+
+    def desired(self, stored: StoredIncident) -> Desired:
+        """Return the document or the reason for none; raise IncidentRejectedError where it cannot be told."""
+        ...
+
+    def document_key(self, incident_id: str) -> str:
+        """Return the stable key of an incident's document, derived from its id alone."""
+        ...
+
+    def json_key(self, incident_id: str) -> str:
+        """Return the key of an incident's JSON record, or an empty text where none are written."""
+        ...
+
+    def source_version(self, attributes: Attributes) -> str:
+        """Return the hash of every attribute the document is rendered from, plus status and updated_at."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One of each port, the pure transform, and the clock: all that the pipeline may touch."""
+
+    incidents: IncidentStore
+    ledger: Ledger
+    documents: DocumentStore
+    knowledge_base: KnowledgeBase
+    alerts: Alerts
+    transform: Transform
+    policy: Policy
+    now: Clock
+    sleep: Callable[[float], None]
