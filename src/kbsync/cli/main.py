@@ -24,6 +24,7 @@ from kbsync.cli.command import (
     common_options,
 )
 from kbsync.cli.demo import demo
+from kbsync.cli.doctor import doctor
 from kbsync.cli.files import export, import_file
 from kbsync.cli.incidents import close, delete, init, reopen
 from kbsync.cli.looking import config, explain, open_document, quarantine, runs, search, show, status
@@ -148,6 +149,7 @@ def _register_looks() -> None:
         app, "quarantine", quarantine, panel=LOOK,
         examples=["kbsync quarantine", "kbsync quarantine --limit 1000 --json"],
     )  # fmt: skip
+    add_command(app, "doctor", doctor, panel=LOOK, examples=["kbsync doctor", "kbsync doctor --json"])
 
 
 _register()
