@@ -6,7 +6,7 @@ UV     := $(BIN)/uv
 # Empty, or what runs pytest in its place: `make coverage` measures the same run.
 RUNNER ?=
 
-.PHONY: setup test-setup demo test lint types imports wheel coverage check bench clean
+.PHONY: setup test-setup build-lambda demo test lint types imports wheel coverage check bench clean
 
 # uv (pinned) installs exactly what uv.lock says; the stamp makes a second call free.
 $(VENV)/.installed: pyproject.toml uv.lock
@@ -24,7 +24,16 @@ $(VENV)-standins/.installed: tests/standins/requirements.txt $(VENV)/.installed
 
 setup: $(VENV)/.installed
 
-test-setup: $(VENV)-standins/.installed
+# The functions' package for this machine: tests of the deployed stack run it.
+$(VENV)-bundle/.built: uv.lock $(wildcard deploy/*) $(VENV)/.installed
+	UV=$(UV) PYTHON=$(BIN)/python deploy/build.sh $(VENV)-bundle host
+	touch $@
+
+test-setup: $(VENV)-standins/.installed $(VENV)-bundle/.built
+
+# The release: arm64 and Python 3.13, whatever this machine is.
+build-lambda: setup
+	UV=$(UV) PYTHON=$(BIN)/python deploy/build.sh dist/lambda
 
 demo: setup
 	$(BIN)/kbsync demo
@@ -58,4 +67,4 @@ bench: setup
 	$(BIN)/python scripts/bench.py
 
 clean:
-	rm -rf $(VENV) $(VENV)-standins .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf $(VENV) $(VENV)-standins $(VENV)-bundle .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache dist

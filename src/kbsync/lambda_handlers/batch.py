@@ -1,53 +1,88 @@
-"""`incident-kb-batch-sync`: the hourly run, and the tick between two of them.
+"""`incident-kb-batch-sync`: the hourly batch, and the tick between two of them.
 
 The event is `{"trigger": "schedule"}` or `{"trigger": "tick"}`; both are the same `sync_once`, the tick over
-the queue alone. Invariant: a run that failed as a whole raises, so that Lambda, its queue and alarms see it.
+the queue alone. Any other event, also that of a plain schedule or of a call by hand, is a batch. Invariant: a
+run that failed as a whole raises, so that Lambda, its queue and the alarms see it.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from kbsync.errors import BusyError
-from kbsync.lambda_handlers.runtime import LambdaContext, deadline, engine, logger, metrics, tracer
+from kbsync.engine import Engine
+from kbsync.errors import BusyError, RetriableError
+from kbsync.lambda_handlers.runtime import (
+    LambdaContext,
+    deadline,
+    engine,
+    logger,
+    metrics,
+    reports,
+    tracer,
+)
 from kbsync.model import RunReport
 from kbsync.pipeline.sync import sync_once
-from kbsync.ports import Engine
 from kbsync.views.report import View, report_view
 
+SCHEDULE = "schedule"
 TICK = "tick"
+BUSY_WAIT_SECONDS = 15.0
+SHORTEST_BATCH = timedelta(seconds=60)
+"""Less than this is not worth starting after a wait: it would pass for a batch that had looked."""
 
 
 class RunFailedError(Exception):
-    """Everything that the run tried failed; the report is in the message, without incident text."""
+    """Everything that the run tried failed; the log holds the report."""
 
 
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(capture_cold_start_metric=False)
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: Mapping[str, object], context: LambdaContext) -> View:
+def handler(event: Mapping[str, object] | None, context: LambdaContext) -> View:
     """Run once and return the report, with the original's four members beside ours.
+
+    A second delivery of the same event finds the other run active, or nothing left to do.
 
     Raises:
         RunFailedError: nothing that was tried succeeded.
         KbSyncError: the run could not go on; what was done stands in the ledger.
     """
-    trigger = str(event.get("trigger", "schedule"))
+    metrics.add_metric(name="RunsStarted", unit=MetricUnit.Count, value=1)
+    trigger = TICK if (event or {}).get("trigger") == TICK else SCHEDULE
     built = engine()
     if trigger == TICK:
         built = replace(built, policy=replace(built.policy, discovery="queue"))
     try:
-        report = sync_once(built, trigger=trigger, deadline=deadline(context, built.now()))
+        report = run_when_free(built, trigger, deadline(context, built.now()))
     except BusyError as error:
-        logger.info("run.busy", extra={"reason": str(error)})
+        reports.info("run.busy", extra={"reason": str(error)})
+        metrics.add_metric(name="RunsBusy", unit=MetricUnit.Count, value=1)
         return {"status": "busy", "total_found": 0, "successfully_synced": 0, "failed": 0, "errors": []}
     emit(built, report)
     view = {**report_view(report), **original_members(report)}
-    logger.info("run.ended", extra={"report": view})
+    reports.info("run.ended", extra={"report": view})
     if report.status == "failed":
         raise RunFailedError(f"run {report.run_id}: {report.failed} failed, none succeeded")
     return view
+
+
+def run_when_free(built: Engine, trigger: str, until: datetime) -> RunReport:
+    """Run once; a batch that meets a tick waits for it, as both are due at the same minute of every hour.
+
+    A batch alone looks for incidents that nobody marked: one that gave way each time would never look.
+
+    Raises:
+        BusyError: another run was active, for a batch until too little time was left; nothing was written.
+    """
+    while True:
+        try:
+            return sync_once(built, trigger=trigger, deadline=until)
+        except BusyError:
+            if trigger == TICK or built.now() + SHORTEST_BATCH > until:
+                raise
+            built.sleep(BUSY_WAIT_SECONDS)
 
 
 def original_members(report: RunReport) -> View:
@@ -75,11 +110,22 @@ def emit(built: Engine, report: RunReport) -> None:
         "RunsSucceeded": int(report.status == "ok"),
         "RunsDegraded": int(report.status == "degraded"),
     }
+    if report.trigger != TICK:
+        counts["BatchesSucceeded"] = int(report.status == "ok")
     for name, count in counts.items():
         metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
     metrics.add_metric(
         name="SyncDuration", unit=MetricUnit.Milliseconds, value=round(report.duration_seconds * 1000)
     )
-    oldest = built.ledger.oldest_pending()
+    _emit_backlog(built)
+
+
+def _emit_backlog(built: Engine) -> None:
+    """Write how long the oldest entry waits; a run is not failed by a count that could not be read."""
+    try:
+        oldest = built.ledger.oldest_pending()
+    except RetriableError as error:
+        logger.warning("backlog.unknown", extra={"reason": str(error)})
+        return
     waits = (built.now() - oldest).total_seconds() if oldest else 0.0
     metrics.add_metric(name="OldestPendingSeconds", unit=MetricUnit.Seconds, value=max(waits, 0.0))

@@ -4,23 +4,27 @@ May import bootstrap, settings and Powertools. Invariant: nothing connects or re
 """
 
 import os
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Protocol
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 
 from kbsync.bootstrap import build_engine
-from kbsync.ports import Engine
-from kbsync.settings import Settings, load_settings
+from kbsync.engine import Engine
+from kbsync.settings import load_settings
 
 NAMESPACE = "IncidentManagement"
 """Source: ORIGINAL_DESIGN.md, "Métricas CloudWatch"."""
 SERVICE = "kbsync"
-RESERVE = timedelta(seconds=45)
-"""Time kept for the last page, the report and the metrics: more than one call's time-outs together."""
+RESERVE = timedelta(seconds=90)
+"""Time kept for the page in hand, the report and the metrics: more than one call's time-outs together, which
+are 60 seconds (aws/clients.py)."""
 
 logger = Logger(service=SERVICE)
+"""Parent of the library's own loggers; Powertools gives it the level that LOG_LEVEL says."""
+reports = Logger(service=SERVICE, child=True, level="INFO")
+"""What a person must find whatever LOG_LEVEL says: one line for each run."""
 tracer = Tracer(service=SERVICE, auto_patch=False)
 metrics = Metrics(namespace=NAMESPACE, service=SERVICE)
 
@@ -35,16 +39,28 @@ class LambdaContext(Protocol):
         ...
 
 
-@cache
-def settings() -> Settings:
-    """Return the settings of this container's environment, read once, at the first call."""
-    return load_settings({"backend": "aws"}, os.environ)
+@dataclass
+class _Container:
+    engine: Engine | None = None
 
 
-@cache
+_container = _Container()
+
+
 def engine() -> Engine:
-    """Return the engine of this container, built once, at the first call."""
-    return build_engine(settings())
+    """Return the engine of this container, built at the first call from the environment as it is then.
+
+    Raises:
+        ConfigInvalidError (fatal): a variable is missing or wrong; the next invocation tries again.
+    """
+    if _container.engine is None:
+        _container.engine = build_engine(load_settings({"backend": "aws"}, os.environ))
+    return _container.engine
+
+
+def use_engine(built: Engine | None) -> None:
+    """Let this container work with an engine that was built elsewhere; `None`: build one at the next call."""
+    _container.engine = built
 
 
 def deadline(context: LambdaContext, now: datetime) -> datetime:

@@ -1,25 +1,27 @@
 """The stream marker: every other writer's change of the incidents table becomes a mark in our ledger.
 
-It writes ledger marks and nothing else; the publisher decides what a mark means. Invariant: our own writes of
-`kb_sync_status` mark nothing, so the stream never feeds itself.
+It writes to the ledger and nothing else; the publisher decides what a mark means. Invariant: our own writes
+of `kb_sync_status` mark nothing, so the stream never feeds itself.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 
+from kbsync.errors import ConfigInvalidError
 from kbsync.lambda_handlers.runtime import LambdaContext, engine, logger, metrics, tracer
 from kbsync.model import SYNC_STATUS, Mark
-from kbsync.ports import Engine
+from kbsync.pipeline.discover import turn_marking_on
 
 SORT_KEY = "METADATA"
 """Source: ORIGINAL_DESIGN.md, the incident's own item under its partition key."""
+VIEW = "NEW_AND_OLD_IMAGES"
+
+Image = Mapping[str, Mapping[str, Any]]
+"""One item as the stream carries it: values with their types, never decoded: no value can break us."""
 
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 
@@ -28,36 +30,49 @@ processor = BatchProcessor(event_type=EventType.DynamoDBStreams)
 @metrics.log_metrics
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: Mapping[str, Any], context: LambdaContext) -> Mapping[str, Any]:
-    """Mark what changed; records that could not be marked are named, and only those come again.
+    """Mark what changed; changes that could not be marked are named, and only those come again.
 
-    A record delivered twice or late marks again, which is harmless.
+    A change delivered twice or late marks again, which is harmless. The first delivery turns marking on: from
+    then on, and after one full pass, the hourly batch no longer pages the index.
+
+    Raises:
+        BatchProcessingError: not one change of the batch could be marked; all come again.
     """
+    metrics.add_metric(name="ChangesReceived", unit=MetricUnit.Count, value=len(event["Records"]))
+    turn_marking_on(engine(), table_is_empty=False)
     answer = process_partial_response(
         event=dict(event),
         record_handler=mark_record,
         processor=processor,
         context=context,  # type: ignore[arg-type] # our protocol is the part of it that is used
     )
+    failed = len(answer["batchItemFailures"])
+    if failed:
+        logger.warning("changes.failed", extra={"failed": failed})
+    metrics.add_metric(name="ChangesFailed", unit=MetricUnit.Count, value=failed)
     return dict(answer)
 
 
 def mark_record(record: DynamoDBRecord) -> None:
-    """Mark the incident of one stream record, if anything of it but our own note has changed."""
-    change = record.dynamodb
-    if change is None or change.keys.get("sk") != SORT_KEY:
+    """Mark the incident of one stream record, if anything of it but our own note has changed.
+
+    Raises:
+        ConfigInvalidError: the stream does not carry both images, so that our own writes cannot be told.
+    """
+    change = record.raw_event["dynamodb"]
+    if change["Keys"].get("sk") != {"S": SORT_KEY}:
         return
-    before, after = change.old_image, change.new_image
-    if before and after and _told(before) == _told(after):
+    if change.get("StreamViewType", VIEW) != VIEW:
+        raise ConfigInvalidError(f"the stream carries {change['StreamViewType']}", hint=f"make it {VIEW}")
+    before, after = change.get("OldImage", {}), change.get("NewImage", {})
+    if _told(before) == _told(after):
         return
     built = engine()
-    built.ledger.mark([mark_of(built, str(change.keys["incident_id"]), after)])
+    closed = after.get("status", {}).get("S") in built.policy.closed_statuses
+    incident_id = str(change["Keys"]["incident_id"]["S"])
+    # A closed incident gets a record; any other change needs one that exists already.
+    built.ledger.mark([Mark(incident_id, built.now(), create=closed)])
 
 
-def mark_of(built: Engine, incident_id: str, after: Mapping[str, object]) -> Mark:
-    """Return the mark: a closed incident gets a record, any other change needs one that exists already."""
-    closed = after.get("status") in built.policy.closed_statuses
-    return Mark(incident_id, built.now(), create=closed)
-
-
-def _told(image: Mapping[str, object]) -> dict[str, object]:
+def _told(image: Image) -> dict[str, Mapping[str, Any]]:
     return {name: value for name, value in image.items() if name != SYNC_STATUS}
