@@ -138,3 +138,22 @@ def test_setting_must_be_a_folder_and_may_be_empty() -> None:
     assert load_settings({"json_records_prefix": ""}, {}).json_records_prefix == ""
     with pytest.raises(ConfigInvalidError, match="JSON_RECORDS_PREFIX"):
         load_settings({}, {"JSON_RECORDS_PREFIX": "records"})
+
+
+@pytest.mark.parametrize(
+    ("resolved", "kept"),
+    [("2025-03-11", "2025-03-11"), ("next week", "next week")],
+    ids=["day", "unreadable"],
+)
+def test_record_keeps_a_date_as_far_as_it_could_be_read(
+    open_home: OpenHome, resolved: str, kept: str
+) -> None:
+    """A day stays a day, and a text that is no date stays that text."""
+    home = open_home(rules=RULES)
+    incident = an_incident(resolved_at=resolved)
+    del incident["resolution"]
+    upsert_incidents(home.engine, [incident])
+
+    sync_once(home.engine)
+
+    assert record_of(home)["resolved_at"] == kept

@@ -1,7 +1,7 @@
 """The deployed stack at work: incidents that plain boto3 wrote become searchable, by the real functions.
 
-The functions run the package that deploy/build.sh makes for this machine (`make test-setup`), with the sources of
-this working tree in it; DynamoDB, S3, Lambda and the stream are the stand-in's, Bedrock is our double.
+The functions run the package that deploy/build.sh makes for this machine (`make test-setup`), with the
+sources of this working tree in it; DynamoDB, S3, Lambda and stream are the stand-in's, Bedrock our double.
 """
 
 import io
