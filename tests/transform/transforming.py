@@ -4,34 +4,12 @@ import json
 
 from markdown_it import MarkdownIt
 
+from builders import an_incident
 from kbsync.model import Document, StoredIncident
 from kbsync.pipeline.transform.rules import TransformRules
 from kbsync.pipeline.transform.transform import IncidentTransform
 
-BASE = {
-    "incident_id": "INC-1001",
-    "sk": "METADATA",
-    "status": "CLOSED",
-    "priority": "P2",
-    "severity": "high",
-    "category": "database",
-    "external_id": "EXT-77",
-    "source_system": "servicenow",
-    "title": "Pool exhausted on orders-db",
-    "description": "Connections time out after 30 s.",
-    "created_at": "2025-03-10T08:00:00Z",
-    "updated_at": "2025-03-10T09:30:00Z",
-    "resolved_at": "2025-03-10T09:30:00Z",
-    "tags": ["db", "pool"],
-    "resolution": {
-        "resolved_by": "user-a",
-        "resolved_at": "2025-03-10T09:30:00Z",
-        "resolution_type": "fix",
-        "description": "Raised the pool size to 40.",
-        "root_cause": "Leak in retry path.",
-    },
-    "kb_sync_status": {"synced": False, "sync_attempts": 0},
-}
+BASE = an_incident()
 
 
 def render(rules: TransformRules | None = None, incident_id: str = "INC-1001", **changes: object) -> Document:
