@@ -5,10 +5,17 @@ Imports the model only. Invariant: dues and moments written here compare as text
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kbsync.model import Mark, Stage, State, SyncRecord, Transition
+from kbsync.model import Attributes, Mark, Stage, State, SyncRecord, Transition
+
+
+def is_closed(attributes: Attributes, closed_statuses: Iterable[str]) -> bool:
+    """Whether a status is a closed one, the same for all who ask; blanks around it do not count."""
+    status = attributes.get("status")
+    return isinstance(status, str) and status.strip() in closed_statuses
 
 
 def utc_text(moment: datetime) -> str:

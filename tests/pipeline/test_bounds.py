@@ -1,26 +1,39 @@
 """What happens at the edges: leases that run short, bounds that are reached, a world that moves meanwhile."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
 
-from builders import NOON, Home, an_incident
-from kbsync.engine import Transform
-from kbsync.errors import LeaseLostError
+from builders import NOON, Home, a_home, an_incident
+from faults import Faults, KilledError, with_faults
+from kbsync.engine import Policy, Transform
+from kbsync.errors import (
+    AccessDeniedError,
+    LeaseLostError,
+    ThrottledError,
+    UnavailableError,
+    UsageError,
+)
 from kbsync.knowledge import DocumentInfo, DocumentStatus, IngestionJob
+from kbsync.local.faults import LocalFaults
 from kbsync.model import Mark, RunReport, Save, SaveOutcome, State
 from kbsync.pipeline.changes import reopen_incident, upsert_incidents
+from kbsync.pipeline.confirm import confirm
+from kbsync.pipeline.discover import turn_marking_on
+from kbsync.pipeline.drain import drain_publish_queue
+from kbsync.pipeline.failures import SYSTEMIC_RUNS
 from kbsync.pipeline.ingest import MAX_JOBS_PER_RUN, OWED
 from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.mark import save_records
 from kbsync.pipeline.run import MAX_ERRORS, MAX_FAILED_IDS, Run
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
-from kbsync.ports import KnowledgeBase
-from kbsync.queueing import utc_text
+from kbsync.ports import Alerts, DocumentStore, KnowledgeBase
+from kbsync.queueing import due_until, utc_text
 
 OpenHome = Callable[..., Home]
 
@@ -232,3 +245,191 @@ def test_documents_that_linger_long_after_a_job_are_owed_another_one(home: Home)
     assert "another is owed" in report.messages[0]
     assert len(home.knowledge_base.jobs(limit=9)) == 3
     assert home.state() == "withdrawn"
+
+
+def denied(*_: object, **__: object) -> object:
+    """Answer as a service that lacks a permission."""
+    raise AccessDeniedError("AccessDenied", hint="allow it")
+
+
+def test_error_that_ends_a_run_is_no_death_of_the_incident_in_hand(home: Home) -> None:
+    """P5 and O-33: a missing permission for many runs costs nobody an attempt, and is told once."""
+    upsert_incidents(home.engine, [an_incident(incident_id=f"INC-{n}") for n in range(3)])
+    refusing = replace(home.engine, documents=cast("DocumentStore", Over(home.documents, put=denied)))
+    for _ in range(8):
+        with pytest.raises(AccessDeniedError):
+            sync_once(refusing)
+        home.clock.forward(minutes=5)
+
+    assert home.ledger.runs(limit=1)[0].status == "failed"
+    assert len(home.alerts()) == 1
+    assert sync_once(home.engine).indexed == 3
+    assert {home.ledger.records([f"INC-{n}"])[f"INC-{n}"].attempts for n in range(3)} == {0}
+
+
+def test_withdrawal_is_never_given_up(home: Home) -> None:
+    """P3: as long as a delete is refused the document stays to be withdrawn, never quarantined."""
+    upsert_incidents(home.engine, [an_incident()])
+    sync_once(home.engine)
+    reopen_incident(home.engine, "INC-1001")
+    deadly = Faults(at=0)
+    for _ in range(8):
+        engine = replace(home.engine, documents=cast("DocumentStore", Over(home.documents, delete=dies)))
+        with suppress(KilledError):
+            sync_once(with_faults(engine, deadly))
+        home.clock.forward(minutes=10)
+    assert home.state() == "withdrawing"
+
+    for _ in range(4):
+        home.clock.forward(minutes=10)
+        sync_once(home.engine)
+
+    assert (home.state(), home.keys()) == ("withdrawn", set())
+
+
+def dies(*_: object, **__: object) -> object:
+    """End the process, as the operating system does."""
+    raise KilledError
+
+
+def test_document_that_a_service_always_refuses_keeps_nobody_waiting(home: Home) -> None:
+    """P5: refused entries go behind the others; after a few runs all healthy ones are searchable."""
+    bad = [an_incident(incident_id=f"A-{n}") for n in range(5)]
+    upsert_incidents(home.engine, [*bad, *[an_incident(incident_id=f"B-{n}") for n in range(6)]])
+
+    def refuses_a(key: str, content: bytes, **given: object) -> object:
+        if "/A-" in key:
+            raise UnavailableError("503")
+        return home.documents.put(key, content, **given)  # type: ignore[arg-type]
+
+    refusing = replace(home.engine, documents=cast("DocumentStore", Over(home.documents, put=refuses_a)))
+    for _ in range(3):
+        sync_once(refusing)
+        home.clock.forward(minutes=5)
+
+    assert {home.state(f"B-{n}") for n in range(6)} == {"indexed"}
+    assert {home.ledger.records([f"A-{n}"])[f"A-{n}"].attempts for n in range(5)} == {0}
+
+
+def test_retrieval_that_cannot_filter_leaves_the_others_confirmed(home: Home) -> None:
+    """A store without the filter proves nothing of one document, and ends nobody else's confirmation."""
+    upsert_incidents(home.engine, [an_incident(), an_incident(incident_id="INC-2")])
+
+    def old(keys: Sequence[str]) -> dict[str, DocumentInfo]:
+        answer = home.knowledge_base.documents(keys)
+        key = "incidents/INC-1001.md"
+        return {**answer, key: DocumentInfo(key, DocumentStatus.INDEXED, NOON - timedelta(days=1))}
+
+    def cannot(*_: object, **__: object) -> object:
+        raise UsageError("no such filter")
+
+    limited = cast("KnowledgeBase", Over(home.knowledge_base, documents=old, retrieve=cannot))
+
+    report = sync_once(replace(home.engine, knowledge_base=limited))
+
+    assert (report.indexed, report.pending) == (1, 1)
+    assert "cannot prove" in report.messages[0]
+
+
+def test_throttled_start_of_a_job_confirms_what_an_earlier_one_covers(home: Home) -> None:
+    """Ingest and confirm fail apart: a quota on starting jobs holds up nothing that is proven."""
+    upsert_incidents(home.engine, [an_incident()])
+    sync_once(home.engine, wait=False)
+    for job in home.knowledge_base.jobs(limit=1):
+        while not home.knowledge_base.job(job.job_id).status.is_final:
+            pass
+    upsert_incidents(home.engine, [an_incident(incident_id="INC-2")])
+
+    def throttled(**_: object) -> object:
+        raise ThrottledError("402")
+
+    slow = cast("KnowledgeBase", Over(home.knowledge_base, start_job=throttled))
+    sync_once(replace(home.engine, knowledge_base=slow))
+
+    assert home.state() == "indexed"
+
+
+def test_one_document_that_is_never_listed_is_blamed_where_others_are(home: Home) -> None:
+    """O-03's kind for one document: another is listed, so the prefix is right and this one is at fault."""
+    upsert_incidents(home.engine, [an_incident()])
+    sync_once(home.engine)
+    upsert_incidents(home.engine, [an_incident(incident_id="INC-2")])
+    ignoring = a_home(home.folder, faults=LocalFaults(ignore_keys=("INC-2",)), clock=home.clock)
+    for _ in range(3):
+        sync_once(ignoring.engine)
+        home.clock.forward(minutes=5)
+
+    record = home.ledger.records(["INC-2"])["INC-2"]
+    assert record.attempts == 3
+    assert "does not list" in record.reason
+
+
+def test_what_fails_as_a_whole_is_tried_less_and_less_often(open_home: OpenHome) -> None:
+    """A quiet table of broken records costs a look an hour, not one every five minutes."""
+    home = open_home(policy=Policy(backoff_seconds=300))
+    upsert_incidents(home.engine, [an_incident(incident_id=f"INC-{n}", title={"x": b"1"}) for n in range(5)])
+    looks = 0
+    for _ in range(36):
+        looks += bool(sync_once(home.engine).found)
+        home.clock.forward(minutes=5)
+
+    assert looks <= 7
+    upsert_incidents(home.engine, [an_incident(incident_id=f"INC-{n}", title="mended") for n in range(5)])
+    assert sync_once(home.engine).indexed == 5
+    assert home.ledger.read_value(SYSTEMIC_RUNS) == ""
+
+
+def test_deadline_leaves_second_looks_and_confirmation_to_the_next_run(home: Home) -> None:
+    """Time that is up is up in every loop."""
+    upsert_incidents(home.engine, [an_incident()])
+    report = RunReport(run_id="run-1", started_at=home.clock())
+    with holding_lease(home.engine, "run-1") as lease:
+        run = Run(home.engine, lease, report, due_until(home.clock()), deadline=home.clock())
+        run.again = ["INC-1001"]
+        drain_publish_queue(run)
+        home.ledger.mark([Mark("INC-1001", NOON)])
+        confirm(run)
+
+    assert (run.report.found, run.report.indexed) == (0, 0)
+    assert run.waiting >= 1
+
+
+def test_status_that_counted_as_closed_before_is_found_again(open_home: OpenHome) -> None:
+    """P1: a status taken out of CLOSED_STATUSES and put back is looked for again."""
+    both, one = ("CLOSED", "RESOLVED"), ("CLOSED",)
+
+    def opened(statuses: tuple[str, ...]) -> Home:
+        rules = TransformRules(closed_statuses=statuses)
+        return open_home(policy=Policy(closed_statuses=statuses), rules=rules)
+
+    home = opened(both)
+    turn_marking_on(home.engine, table_is_empty=True)
+    upsert_incidents(home.engine, [an_incident(status="RESOLVED")])
+    sync_once(home.engine)
+    for statuses in (one, both):
+        home = opened(statuses)
+        for _ in range(3):
+            home.clock.forward(minutes=10)
+            sync_once(home.engine)
+
+    assert home.state() == "indexed"
+
+
+def test_alert_that_was_not_delivered_is_sent_by_the_next_run(home: Home) -> None:
+    """What nobody has received is not remembered as told."""
+    upsert_incidents(home.engine, [an_incident(title={"x": b"1"})])
+    silent = replace(home.engine, alerts=cast("Alerts", Over(home.engine.alerts, send=denied)))
+
+    report = sync_once(silent)
+    sync_once(home.engine)
+
+    assert "could not be delivered" in report.messages[-1]
+    assert len(home.alerts()) == 1
+
+
+def test_marks_in_more_shards_than_runs_read_are_read_all_the_same(open_home: OpenHome) -> None:
+    """A writer with more shards tells the readers before its first mark."""
+    writer = open_home(policy=Policy(shards=8))
+    upsert_incidents(writer.engine, [an_incident(incident_id=f"INC-{n}") for n in range(10)])
+
+    assert sync_once(open_home(policy=Policy(shards=1)).engine).indexed == 10

@@ -189,7 +189,7 @@ class DynamoLedger:
                 ExpressionAttributeValues=item_of({":run": _RUN}),
                 ConsistentRead=True,
                 ScanIndexForward=False,
-                PaginationConfig={"MaxItems": limit},
+                PaginationConfig={"MaxItems": limit, "PageSize": limit},
             )
             items = [item for page in pages for item in page["Items"]]
         now = self._now()

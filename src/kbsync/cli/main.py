@@ -28,6 +28,7 @@ from kbsync.cli.doctor import doctor
 from kbsync.cli.files import export, import_file
 from kbsync.cli.incidents import close, delete, init, reopen
 from kbsync.cli.looking import config, explain, open_document, quarantine, runs, search, show, status
+from kbsync.cli.reconcile import reconcile
 from kbsync.cli.running import pause, resume, retry, sync, watch
 
 BEGIN, INCIDENTS, WORK, LOOK = "Begin", "Incidents", "Work", "Look"
@@ -120,6 +121,10 @@ def _register_work() -> None:
     add_command(
         app, "retry", retry, panel=WORK,
         examples=["kbsync retry INC-1001", "kbsync retry --all"],
+    )  # fmt: skip
+    add_command(
+        app, "reconcile", reconcile, panel=WORK,
+        examples=["kbsync reconcile", "kbsync reconcile --repair", "kbsync reconcile --json"],
     )  # fmt: skip
     add_command(
         app, "pause", pause, panel=WORK,

@@ -15,6 +15,8 @@ from kbsync.errors import ConfigInvalidError
 from kbsync.lambda_handlers.runtime import LambdaContext, engine, logger, metrics, tracer
 from kbsync.model import SYNC_STATUS, Mark
 from kbsync.pipeline.discover import turn_marking_on
+from kbsync.pipeline.shards import before_marking
+from kbsync.queueing import is_closed
 
 SORT_KEY = "METADATA"
 """Source: ORIGINAL_DESIGN.md, the incident's own item under its partition key."""
@@ -68,7 +70,8 @@ def mark_record(record: DynamoDBRecord) -> None:
     if _told(before) == _told(after):
         return
     built = engine()
-    closed = after.get("status", {}).get("S") in built.policy.closed_statuses
+    closed = is_closed({"status": after.get("status", {}).get("S")}, built.policy.closed_statuses)
+    before_marking(built)
     incident_id = str(change["Keys"]["incident_id"]["S"])
     # A closed incident gets a record; any other change needs one that exists already.
     built.ledger.mark([Mark(incident_id, built.now(), create=closed)])

@@ -52,15 +52,16 @@ def _track(run: Run, name: str, *, active: bool, subject: str, body: str) -> Non
     remembered = ledger.read_value(key)
     if active == bool(remembered):
         return
-    ledger.write_value(key, json.dumps({"run_id": run.run_id}) if active else "")
-    if active:
-        _send(run, subject, body)
-    else:
-        _send(run, "kbsync: recovered", f"Run {run.run_id} ended well again.")
+    if not active:
+        subject, body = "kbsync: recovered", f"Run {run.run_id} ended well again."
+    if _send(run, subject, body):  # what was not delivered is tried again with the next run
+        ledger.write_value(key, json.dumps({"run_id": run.run_id}) if active else "")
 
 
-def _send(run: Run, subject: str, body: str) -> None:
+def _send(run: Run, subject: str, body: str) -> bool:
     try:
         run.engine.alerts.send(subject_line(subject), body)
     except (KbSyncError, OSError) as error:
         run.say(f"an alert could not be delivered: {type(error).__name__}")
+        return False
+    return True

@@ -10,6 +10,7 @@ from enum import StrEnum
 from kbsync.engine import Engine
 from kbsync.errors import UnknownIncidentError, UsageError, WriteConflictError
 from kbsync.model import SYNC_STATUS, Attributes, Mark, State, StoredIncident
+from kbsync.pipeline.shards import before_marking
 from kbsync.ports import IncidentChange
 
 TRIES = 5
@@ -76,6 +77,7 @@ def delete_incident(engine: Engine, incident_id: str) -> None:
     Raises:
         UnknownIncidentError: no such incident.
     """
+    before_marking(engine)
     for _ in range(TRIES):
         stored = _read(engine, incident_id)
         mark = Mark(incident_id, engine.now())
@@ -90,6 +92,7 @@ def upsert_incidents(engine: Engine, items: Sequence[Attributes]) -> list[Upsert
     A known incident keeps its own `kb_sync_status`. Several items with one id: the last counts, the earlier
     ones are reported as the last is. An absent id is never a deletion.
     """
+    before_marking(engine)
     latest = {str(item["incident_id"]): item for item in items}
     for _ in range(TRIES):
         stored = engine.incidents.read(list(latest))
@@ -131,6 +134,7 @@ def retry_incidents(engine: Engine, incident_ids: Sequence[str] | None) -> int:
 
 
 def _release(engine: Engine, incident_ids: Sequence[str]) -> None:
+    before_marking(engine)
     engine.ledger.mark([Mark(each, engine.now(), create=False, reset=True) for each in incident_ids])
 
 
@@ -157,6 +161,7 @@ def _merged(item: Attributes, known: StoredIncident | None) -> dict[str, object]
 
 def _update(engine: Engine, incident_id: str, changes: Mapping[str, object], stamp: str) -> None:
     """Replace attributes of the item as it stands, together with its mark."""
+    before_marking(engine)
     for _ in range(TRIES):
         stored = _read(engine, incident_id)
         attributes = {**stored.attributes, **changes, "updated_at": stamp}

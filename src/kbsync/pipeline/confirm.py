@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from kbsync.errors import FatalError, UsageError
 from kbsync.knowledge import DocumentInfo, DocumentStatus, IngestionJob, JobStatus
 from kbsync.model import Stage, State, SyncRecord
 from kbsync.pipeline.finish import Finished, finish_page, wait_for_publisher
@@ -76,6 +77,8 @@ def _look_over(run: Run) -> Tally:
         while entries := run.engine.ledger.due(
             queue, until=until, after=after, limit=run.engine.policy.page_size
         ):
+            if run.out_of_time:
+                break
             after = entries[-1].due
             proof = proof or newest_complete_job(run)
             found = run.engine.ledger.records([entry.incident_id for entry in entries])
@@ -182,8 +185,20 @@ def _retrieves(run: Run, record: SyncRecord) -> bool:
         {"equals": {"key": "incident_id", "value": record.incident_id}},
         {"equals": {"key": "body_sha", "value": sha}},
     ]
-    hits = run.engine.knowledge_base.retrieve("", limit=1, filter={"andAll": wanted})
+    try:
+        hits = run.engine.knowledge_base.retrieve("", limit=1, filter={"andAll": wanted})
+    except (UsageError, FatalError) as error:  # this store cannot filter so, or we may not: others go on
+        run.say(f"retrieval cannot prove what is searchable: {error}")
+        return False
     return any(hit.document_key == record.document_key for hit in hits)
+
+
+def _lists_another(run: Run) -> bool:
+    """Whether the knowledge base lists a document that was confirmed earlier: then it reads our prefix."""
+    page = run.engine.ledger.list_records(state=State.INDEXED, cursor="", limit=1)
+    keys = [record.document_key for record in page.items]
+    infos = run.engine.knowledge_base.documents(keys) if keys else {}
+    return any(info.status is DocumentStatus.INDEXED for info in infos.values())
 
 
 def _owe_for_lingering(run: Run, tally: Tally) -> None:
@@ -206,7 +221,7 @@ def _judge_absent(run: Run, tally: Tally) -> None:
     """
     if not tally.absent:
         return
-    if tally.confirmed == 0 and run.report.indexed == 0:
+    if run.report.indexed == 0 and not _lists_another(run):
         run.systemic = True
         run.say(
             f"the ingestion job ended COMPLETE, but none of the {len(tally.absent)} or more documents that "

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable
 
 from kbsync.engine import Engine
 from kbsync.errors import RetriableError
-from kbsync.model import SYNC_STATUS, Mark, State, StoredIncident, SyncRecord
+from kbsync.model import Mark, State, StoredIncident, SyncRecord
+from kbsync.pipeline.plan import says_synced
 from kbsync.pipeline.run import Run
+from kbsync.queueing import is_closed
 
 RENDERED_BY = "rendered_by"
 MARKING = "marking"
@@ -49,7 +51,7 @@ def _look_for_unmarked(run: Run) -> None:
     marking = json.loads(run.engine.ledger.read_value(MARKING) or "{}")
     if policy.discovery == "auto" and marking.get("on"):
         closed = sorted(policy.closed_statuses)
-        if not set(closed) <= set(marking["closed"]):  # a status that counted as open until now
+        if closed != sorted(marking["closed"]):  # a status counts as closed, or as open, that did not before
             marking = {**marking, "passed": False, "cursor": "", "closed": closed}
         if not marking["passed"]:
             _full_pass(run, marking)
@@ -67,6 +69,7 @@ def queue_outdated(run: Run) -> None:
     if stored.get("rendered_by") != current:
         stored = {"rendered_by": current, "cursor": "", "done": False}
     while not stored["done"] and not run.out_of_time:
+        run.lease.ensure()
         page = ledger.list_records(state=None, cursor=stored["cursor"], limit=run.engine.policy.page_size)
         _mark(run, (record.incident_id for record in page.items if _is_outdated(record, current)))
         stored = {"rendered_by": current, "cursor": page.cursor, "done": not page.cursor}
@@ -89,6 +92,7 @@ def _full_pass(run: Run, marking: dict[str, object]) -> None:
     """Look at the whole base table once, so that nothing written before marking was on is missed."""
     cursor = str(marking["cursor"])
     while not run.out_of_time:
+        run.lease.ensure()
         page = run.engine.incidents.scan(cursor=cursor, limit=run.engine.policy.page_size)
         closed = [each for each in page.items if _is_closed(run, each)]
         _mark(run, _unsynced(run, closed))
@@ -101,7 +105,7 @@ def _full_pass(run: Run, marking: dict[str, object]) -> None:
 
 
 def _is_closed(run: Run, stored: StoredIncident) -> bool:
-    return stored.attributes.get("status") in run.engine.policy.closed_statuses
+    return is_closed(stored.attributes, run.engine.policy.closed_statuses)
 
 
 def _page_status(run: Run, status: str, due: Callable[[tuple[StoredIncident, ...]], Iterable[str]]) -> None:
@@ -109,6 +113,7 @@ def _page_status(run: Run, status: str, due: Callable[[tuple[StoredIncident, ...
     ledger, name = run.engine.ledger, f"index_cursor:{status}"
     cursor = ledger.read_value(name)
     while not run.out_of_time:
+        run.lease.ensure()
         page = run.engine.incidents.list_by_status(status, cursor=cursor, limit=run.engine.policy.page_size)
         _mark(run, due(page.items))
         cursor = page.cursor
@@ -125,11 +130,14 @@ def _unsynced(run: Run, items: Iterable[StoredIncident]) -> list[str]:
     due = []
     for each in items:
         record = records.get(each.incident_id)
-        status = each.attributes.get(SYNC_STATUS)
-        synced = isinstance(status, dict) and status.get("synced") is True
-        if record is None or (not record.queue and not synced and record.state is not State.EXCLUDED):
+        if record is None or (not record.queue and not _is_at_rest(record, each)):
             due.append(each.incident_id)
     return due
+
+
+def _is_at_rest(record: SyncRecord, stored: StoredIncident) -> bool:
+    """Whether nothing is owed to a closed incident: excluded, or indexed and said so on both sides."""
+    return record.state is State.EXCLUDED or (record.state is State.INDEXED and says_synced(stored))
 
 
 def _held(run: Run, items: Iterable[StoredIncident]) -> list[str]:

@@ -8,7 +8,7 @@ held against the one that was alone in hand.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kbsync.errors import OutageError
+from kbsync.errors import RetriableError
 from kbsync.model import RunReport, Stage, SyncRecord
 from kbsync.pipeline.failures import hold_against
 from kbsync.pipeline.plan import plan_page
@@ -30,10 +30,10 @@ def drain_publish_queue(run: Run) -> None:
         for _ in range(LOOKS_AGAIN):
             again, run.again = run.again, []
             for page in _pages(again, run.engine.policy.page_size):
-                _work(run, page)
+                _work_in_time(run, page)
         for suspect in sorted(run.suspects):
-            _work(run, [suspect], isolated=True)
-    except OutageError as error:
+            _work_in_time(run, [suspect], isolated=True)
+    except RetriableError as error:
         run.systemic = True
         run.say(f"stopped early: {error}")
     run.waiting += len(run.again)
@@ -74,13 +74,21 @@ def _drain_shard(run: Run, queue: str) -> None:
         _work(run, [entry.incident_id for entry in entries if entry.incident_id not in run.suspects])
 
 
+def _work_in_time(run: Run, incident_ids: Sequence[str], *, isolated: bool = False) -> None:
+    if run.out_of_time:
+        run.waiting += len(incident_ids)
+    else:
+        _work(run, incident_ids, isolated=isolated)
+
+
 def _work(run: Run, incident_ids: Sequence[str], *, isolated: bool = False) -> None:
     """Look at one page of incidents and do what each needs."""
     if not incident_ids:
         return
     run.lease.ensure()
-    held = run.engine.ledger.records(incident_ids).values()
-    records = [record for record in held if _is_due(record, run)]
+    held = run.engine.ledger.records(incident_ids)
+    in_order = (held[each] for each in incident_ids if each in held)
+    records = [record for record in in_order if _is_due(record, run)]
     if not isolated:
         run.suspects.update(record.incident_id for record in records if record.reason == DIED)
         records = [record for record in records if record.incident_id not in run.suspects]

@@ -4,7 +4,7 @@ Invariant: throttles, outages, conflicts and failures that hit more than half of
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kbsync.model import (
@@ -20,6 +20,17 @@ from kbsync.pipeline.run import Run
 SYSTEMIC_FROM = 5
 """More than half of at least this many documents failing is no incident's fault (DESIGN.md, section 3)."""
 MAX_BACKOFF_SECONDS = 86_400.0
+MAX_SYSTEMIC_BACKOFF_SECONDS = 3_600.0
+"""What failed as a whole is tried again at least hourly: nobody knows when it is over."""
+SYSTEMIC_RUNS = "systemic_runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """Whose fault the failures of a step are; `episodes` counts the runs in a row that failed as a whole."""
+
+    own: bool = True
+    episodes: int = 0
 
 
 def is_systemic(failed: int, tried: int) -> bool:
@@ -28,15 +39,31 @@ def is_systemic(failed: int, tried: int) -> bool:
     return total >= SYSTEMIC_FROM and failed * 2 > total
 
 
-def settle_failures(run: Run, *, succeeded: int) -> None:
+def settle_failures(run: Run, *, succeeded: int, job_failed: bool = False) -> None:
     """Count one attempt for each incident that failed in a step, unless the step failed as a whole."""
     failed, size = run.failures, run.engine.policy.page_size
-    if is_systemic(len(failed), succeeded):
+    if not failed:
+        if succeeded:
+            _episodes(run, systemic=False)
+        return
+    systemic = is_systemic(len(failed), succeeded)
+    if systemic:
         run.systemic = True
         run.say(f"{len(failed)} of {len(failed) + succeeded} documents failed: no incident is blamed for it")
+    blame = Blame(own=not (systemic or job_failed), episodes=_episodes(run, systemic=systemic or job_failed))
     for start in range(0, len(failed), size):
-        _settle_page(run, failed[start : start + size])
+        _settle_page(run, failed[start : start + size], blame)
     run.failures = []
+
+
+def _episodes(run: Run, *, systemic: bool) -> int:
+    """Return how many runs in a row failed as a whole, this one included, and remember it."""
+    ledger = run.engine.ledger
+    known = int(ledger.read_value(SYSTEMIC_RUNS) or 0)
+    episodes = known + 1 if systemic else 0
+    if episodes != known:
+        ledger.write_value(SYSTEMIC_RUNS, str(episodes) if episodes else "")
+    return episodes
 
 
 def hold_against(run: Run, incident_ids: Sequence[str], reason: str) -> None:
@@ -45,21 +72,22 @@ def hold_against(run: Run, incident_ids: Sequence[str], reason: str) -> None:
     noted = []
     for record in records.values():
         run.fail(record.incident_id, reason)
-        blamed = moved(record, State.PENDING, reason, run_id=run.run_id, at=run.engine.now())
+        state = State.WITHDRAWING if record.state is State.WITHDRAWING else State.PENDING
+        blamed = moved(record, state, reason, run_id=run.run_id, at=run.engine.now())
         noted.append((replace(blamed, refused=False), record.due))
     save_records(run, noted)
-    _settle_page(run, list(records))
+    _settle_page(run, list(records), Blame())
     run.failures = [each for each in run.failures if each not in records]
 
 
-def _settle_page(run: Run, incident_ids: Sequence[str]) -> None:
+def _settle_page(run: Run, incident_ids: Sequence[str], blame: Blame) -> None:
     run.lease.ensure()
     records = run.engine.ledger.records(incident_ids)
     incidents = run.engine.incidents.read(incident_ids)
     changes, notes = [], []
     for record in records.values():
-        counted = record if run.systemic else replace(record, attempts=record.attempts + 1)
-        changes.append((_next_step(run, counted), record.due))
+        counted = replace(record, attempts=record.attempts + 1) if blame.own else record
+        changes.append((_next_step(run, counted, blame), record.due))
         stored = incidents.get(record.incident_id)
         if stored is not None:
             notes.append((stored, _note(run, counted)))
@@ -68,10 +96,13 @@ def _settle_page(run: Run, incident_ids: Sequence[str]) -> None:
     save_records(run, changes)
 
 
-def _next_step(run: Run, record: SyncRecord) -> SyncRecord:
-    """Back off, or quarantine after the last attempt; what the knowledge base refused is withdrawn first."""
+def _next_step(run: Run, record: SyncRecord, blame: Blame) -> SyncRecord:
+    """Back off, or quarantine after the last attempt; what the knowledge base refused is withdrawn first.
+
+    A withdrawal is never given up.
+    """
     policy, now = run.engine.policy, run.engine.now()
-    if record.attempts >= policy.max_attempts and not run.systemic:
+    if blame.own and record.attempts >= policy.max_attempts and record.state is not State.WITHDRAWING:
         run.count(quarantined=1)
         run.quarantined.append(record.incident_id)
         if record.refused and holds_document(record):
@@ -80,7 +111,10 @@ def _next_step(run: Run, record: SyncRecord) -> SyncRecord:
             return queued(record, Stage.PUBLISH, at=run.later(), shards=policy.shards)
         return settled(moved(record, State.QUARANTINED, record.reason, run_id=run.run_id, at=now))
     run.waiting += 1
-    wait = min(policy.backoff_seconds * 2 ** max(record.attempts - 1, 0), MAX_BACKOFF_SECONDS)
+    if blame.own:
+        wait = min(policy.backoff_seconds * 2 ** max(record.attempts - 1, 0), MAX_BACKOFF_SECONDS)
+    else:
+        wait = min(policy.backoff_seconds * 2 ** max(blame.episodes - 1, 0), MAX_SYSTEMIC_BACKOFF_SECONDS)
     return queued(record, Stage.PUBLISH, at=run.later() + timedelta(seconds=wait), shards=policy.shards)
 
 

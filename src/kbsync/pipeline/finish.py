@@ -94,6 +94,9 @@ def _gone(run: Run, record: SyncRecord) -> SyncRecord | None:
     keys = (record.document_key, sidecar_key(record.document_key))
     if any(run.engine.documents.head(key) is not None for key in keys):
         return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
+    if record.target is State.QUARANTINED and not record.refused:  # a refused one was counted when it failed
+        run.count(quarantined=1)
+        run.quarantined.append(record.incident_id)
     record = moved(record, record.target, record.reason, run_id=run.run_id, at=now)
     if record.target is State.PENDING:
         return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)

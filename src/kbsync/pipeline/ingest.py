@@ -55,7 +55,7 @@ def _note_failed_job(run: Run, job: IngestionJob) -> None:
     """A job that failed as a whole is nobody's fault: it is owed again."""
     owe_job(run, job.started_at)
     reasons = "; ".join(job.failure_reasons[:3])[:300]
-    run.systemic = True
+    run.systemic = run.job_failed = True
     run.say(f"ingestion job {job.job_id} ended {job.status}{': ' if reasons else ''}{reasons}")
 
 
@@ -66,8 +66,9 @@ def _current_job(run: Run) -> IngestionJob | None:
     if active:
         try:
             return _joined(run, knowledge_base.job(active))
-        except KeyError:  # another knowledge base was configured since: what is owed is found by listing
+        except KeyError:  # another knowledge base since: what the job covered is owed again
             ledger.write_value(ACTIVE, "", expected=active)
+            owe_job(run, run.engine.now())
     owed = ledger.read_value(OWED)
     if not owed:
         return None

@@ -5,10 +5,11 @@ nothing in flight; what stalls between this check and its call meets ETag condit
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from kbsync.engine import Engine
+from kbsync.errors import RetriableError
 from kbsync.model import Lease
 
 PUBLISHER = "publisher"
@@ -64,4 +65,5 @@ def holding_lease(engine: Engine, owner: str) -> Iterator[PublisherLease]:
     try:
         yield held
     finally:
-        engine.ledger.release_lease(held.lease)
+        with suppress(RetriableError):  # it then ends by itself
+            engine.ledger.release_lease(held.lease)

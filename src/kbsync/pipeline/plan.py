@@ -62,7 +62,7 @@ def desired_of(engine: Engine, stored: StoredIncident | None) -> Desired | Incid
         return engine.transform.desired(stored)
     except IncidentRejectedError as error:
         return error
-    except (RecursionError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this incident's
         # A hole in the transform is one incident's trouble, never the run's: name the class, not the text.
         rejection = IncidentRejectedError(f"the incident could not be rendered ({type(error).__name__})")
         rejection.__cause__ = error

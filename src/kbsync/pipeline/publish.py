@@ -11,6 +11,7 @@ fingerprint, and that is success. Invariant: the ledger's fingerprint is never o
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from kbsync.errors import OutageError, RetriableError, WriteConflictError
 from kbsync.model import Save, Stage, State, SyncRecord, sidecar_key
@@ -97,7 +98,9 @@ def _carry_out(run: Run, change: PlannedChange, record: SyncRecord) -> list[Sync
         run.waiting += 1
         if run.refusals_in_a_row >= OUTAGE_AFTER_REFUSALS:
             raise OutageError(f"{run.refusals_in_a_row} refusals in a row, the last: {error}") from error
-        return []
+        # Behind the others: what a service always refuses must not keep them from their turn.
+        wait = timedelta(seconds=run.engine.policy.backoff_seconds)
+        return [queued(record, Stage.PUBLISH, at=run.later() + wait, shards=run.engine.policy.shards)]
     if change.action is not Action.REJECT:
         run.refusals_in_a_row = 0
         run.tried += 1
@@ -178,8 +181,11 @@ def _withdraw(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord
     removed_at = delete_object(run, record.document_key, record.body_etag) or run.engine.now()
     sidecar_at = delete_object(run, sidecar_key(record.document_key), record.sidecar_etag) or removed_at
     run.count(withdrawn=1)
+    gone_at = max(removed_at, sidecar_at)
+    if record.published_at and record.state is State.WITHDRAWING and not holds_document(record):
+        gone_at = record.published_at  # deleted by an earlier run: nothing new to wait for
     record = _rendered(run, change, delete_json_record(run, record))
-    record = replace(record, published_at=max(removed_at, sidecar_at), body_etag="", sidecar_etag="")
+    record = replace(record, published_at=gone_at, body_etag="", sidecar_etag="")
     return _await_confirmation(run, record, State.WITHDRAWING, change.reason)
 
 

@@ -57,6 +57,8 @@ class Run:
     waiting: int = 0
     jobs_started: int = 0
     systemic: bool = False
+    job_failed: bool = False
+    """The ingestion job itself failed: what it did not take is nobody's own fault."""
 
     @property
     def run_id(self) -> str:

@@ -13,6 +13,12 @@ def covered_shards(engine: Engine) -> int:
     return max(engine.policy.shards, int(engine.ledger.read_value(SHARDS) or 1))
 
 
+def before_marking(engine: Engine) -> None:
+    """Make sure that readers will cover the shards we are about to mark in; one shard needs no call."""
+    if engine.policy.shards > 1:
+        note_shards(engine)
+
+
 def note_shards(engine: Engine) -> int:
     """Remember this policy's count if it is the highest so far, and return how many shards to read.
 

@@ -9,11 +9,12 @@ twice or by two at once, the next run goes on from what is stored. May import th
 """
 
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kbsync.engine import Engine
-from kbsync.errors import RetriableError
+from kbsync.errors import KbSyncError, RetriableError
 from kbsync.model import RunReport
 from kbsync.pipeline.alerting import alert_on_transitions
 from kbsync.pipeline.confirm import confirm
@@ -23,7 +24,7 @@ from kbsync.pipeline.failures import settle_failures
 from kbsync.pipeline.ingest import ingest
 from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.pause import read_pause
-from kbsync.pipeline.run import Progress, Run, no_progress
+from kbsync.pipeline.run import Progress, Run, no_progress, reason_of
 from kbsync.pipeline.shards import note_shards
 from kbsync.queueing import due_until
 
@@ -56,12 +57,16 @@ def sync_once(
         return replace(report, status="ok", ended_at=started_at, messages=(f"paused: {paused.reason}",))
     with holding_lease(engine, report.run_id) as lease:
         run = Run(engine, lease, report, due_until(started_at), progress, wait, deadline)
-        run.shards = note_shards(engine)
-        discover_changes(run)
-        drain_publish_queue(run)
-        settle_failures(run, succeeded=run.tried)
-        _ingest_and_confirm(run)
-        settle_failures(run, succeeded=run.report.indexed)
+        try:
+            run.shards = note_shards(engine)
+            discover_changes(run)
+            drain_publish_queue(run)
+            settle_failures(run, succeeded=run.tried)
+            _ingest_and_confirm(run)
+            settle_failures(run, succeeded=run.report.indexed, job_failed=run.job_failed)
+        except Exception as error:
+            _end_by(run, error)
+            raise
         return _conclude(run)
 
 
@@ -72,12 +77,22 @@ def _new_run_id(at: datetime) -> str:
 
 def _ingest_and_confirm(run: Run) -> None:
     """Publishing has ended already: an unavailable knowledge base leaves confirmation to the next run."""
-    try:
-        ingest(run)
-        confirm(run)
-    except RetriableError as error:
-        run.systemic = True
-        run.say(f"the knowledge base could not be asked: {error}")
+    for step in (ingest, confirm):
+        try:
+            step(run)
+        except RetriableError as error:
+            run.systemic = True
+            run.say(f"the knowledge base could not be asked: {error}")
+
+
+def _end_by(run: Run, error: Exception) -> None:
+    """Store and report that an error ended the run: whoever was in hand then is not to blame for a death."""
+    run.report = replace(run.report, status="failed", ended_at=run.engine.now(), page=(), isolated=False)
+    run.say(f"ended by an error: {reason_of(error)}")
+    with suppress(KbSyncError):
+        run.engine.ledger.save_run(run.report)
+    with suppress(KbSyncError):
+        alert_on_transitions(run)
 
 
 def _conclude(run: Run) -> RunReport:
