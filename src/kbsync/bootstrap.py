@@ -172,12 +172,13 @@ def _build_aws(settings: Settings, now: Clock, sleep: Callable[[float], None]) -
     from kbsync.aws.knowledge_base import BedrockKnowledgeBase
     from kbsync.aws.ledger import DynamoLedger
     from kbsync.aws.record_marks import RecordMarks
+    from kbsync.aws.schema import checked_table
     from kbsync.pipeline.transform.transform import IncidentTransform
 
     clients = Clients(settings.aws_region or None)
     transform = IncidentTransform(rules_of(settings))
     incidents = DynamoTable(clients.dynamodb, settings.incidents_table)
-    ledger = DynamoTable(clients.dynamodb, settings.kbsync_table)
+    ledger = checked_table(DynamoTable(clients.dynamodb, settings.kbsync_table))
     marks = RecordMarks(ledger, settings.queue_shards, now)
     topic = settings.alert_topic_arn
     return Engine(

@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -13,6 +14,7 @@ from template.stack import TEMPLATE, Stack
 
 NAME = "kbsync-template"
 CODE = "kbsync-template-code"
+ROUNDS = 10
 PARAMETERS = {
     "ExistingKnowledgeBaseId": "VH6SRH9ZNO",
     "ExistingDataSourceId": "ABCDEFGHIJ",
@@ -130,3 +132,75 @@ def test_deployed_failures_go_to_their_queue_at_once(deployed: Deployed) -> None
 
     assert config["MaximumRetryAttempts"] == 0
     assert config["DestinationConfig"]["OnFailure"]["Destination"].endswith(f":{queue}")
+
+
+class Inbox:
+    """A queue that listens to the stack's topic, as a person's mail does."""
+
+    def __init__(self, topic: str) -> None:
+        self._sqs = boto3.client("sqs")
+        self.url = self._sqs.create_queue(QueueName=f"{NAME}-inbox")["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])
+        boto3.client("sns").subscribe(
+            TopicArn=topic, Protocol="sqs", Endpoint=attributes["Attributes"]["QueueArn"]
+        )
+
+    def alarms(self) -> list[str]:
+        """Return the names of the alarms that were told since the last look; waits a second at most."""
+        told = []
+        reply = self._sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        for each in reply.get("Messages", []):
+            message = json.loads(json.loads(each["Body"])["Message"])
+            if message["NewStateValue"] == "ALARM":
+                told.append(message["AlarmName"])
+            self._sqs.delete_message(QueueUrl=self.url, ReceiptHandle=each["ReceiptHandle"])
+        return told
+
+
+def a_breach(alarm: dict[str, Any]) -> float:
+    """Return a value of the alarm's metric that is over, or for a missing success under, its threshold."""
+    threshold = float(alarm["Threshold"])
+    return threshold - 1 if alarm["ComparisonOperator"].startswith("LessThan") else threshold + 1
+
+
+@pytest.mark.slow
+def test_every_alarm_that_sounds_reaches_the_subscribers_of_the_topic(deployed: Deployed) -> None:
+    """Slow: each alarm is driven by its own metric; the stand-in evaluates alarms when metrics come in."""
+    cloudwatch, inbox = boto3.client("cloudwatch"), Inbox(deployed.names["AlertTopic"])
+    names = {each["Properties"]["AlarmName"] for each in alarms_of(deployed)}
+    made = [each for each in cloudwatch.describe_alarms()["MetricAlarms"] if each["AlarmName"] in names]
+    silent = {each["AlarmName"] for each in made if each["StateValue"] != "ALARM"}
+
+    told: set[str] = set()
+    for _ in range(ROUNDS):
+        for alarm in made:
+            drive(alarm)
+        told |= set(inbox.alarms())
+        if told == names:
+            break
+
+    after = {each["AlarmName"]: each["StateValue"] for each in cloudwatch.describe_alarms()["MetricAlarms"]}
+    assert silent == names
+    assert {after[name] for name in names} == {"ALARM"}
+    assert told == names
+
+
+def alarms_of(deployed: Deployed) -> list[dict[str, Any]]:
+    return list(deployed.template.resources("AWS::CloudWatch::Alarm").values())
+
+
+def drive(alarm: Any) -> None:  # as boto3 describes it
+    """Put one breaching value into each period that the alarm looks at."""
+    now = datetime.now(UTC)
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace=alarm["Namespace"],
+        MetricData=[
+            {
+                "MetricName": alarm["MetricName"],
+                "Dimensions": alarm["Dimensions"],
+                "Timestamp": now - timedelta(seconds=alarm["Period"] * age),
+                "Value": a_breach(alarm),
+            }
+            for age in range(alarm["EvaluationPeriods"])
+        ],
+    )
