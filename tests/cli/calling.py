@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Cli:
     """The command line with one home; settings come as environment variables."""
 
     folder: Path
+    children: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
@@ -59,14 +61,29 @@ class Cli:
         return json.loads(result.stdout)
 
     def child(self, *arguments: str, **settings: str) -> "subprocess.Popen[str]":
-        """Start the command line as a process of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "kbsync", *arguments],
-            env={**os.environ, **self.environment, **settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        """Start the command line as a process of its own, as a terminal does: Ctrl-C reaches it.
+
+        A shell's background job ignores SIGINT, and so do its children, whatever runs the tests.
+        """
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "kbsync", *arguments],
+                env={**os.environ, **self.environment, **settings},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
+        self.children.append(child)
+        return child
+
+    def end(self) -> None:
+        """Leave no process behind, whatever became of the test."""
+        for child in self.children:
+            with child:
+                child.kill()
 
     def begin(self, incidents: Sequence[Mapping[str, object]] = MADE_UP) -> "Cli":
         """Import incidents into a new home."""

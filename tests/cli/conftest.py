@@ -1,5 +1,6 @@
 """The command line as a fixture."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from calling import Cli
 
 
 @pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
     for name in ("KBSYNC_HOME", "KBSYNC_CONFIG", "KBSYNC_BACKEND", "EMBEDDER"):
         monkeypatch.delenv(name, raising=False)
-    return Cli(tmp_path)
+    opened = Cli(tmp_path)
+    yield opened
+    opened.end()
