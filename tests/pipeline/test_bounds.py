@@ -376,7 +376,7 @@ def test_what_fails_as_a_whole_is_tried_less_and_less_often(open_home: OpenHome)
     assert looks <= 7
     upsert_incidents(home.engine, [an_incident(incident_id=f"INC-{n}", title="mended") for n in range(5)])
     assert sync_once(home.engine).indexed == 5
-    assert home.ledger.read_value(SYSTEMIC_RUNS) == ""
+    assert home.ledger.read_value(f"{SYSTEMIC_RUNS}:publish") == ""
 
 
 def test_deadline_leaves_second_looks_and_confirmation_to_the_next_run(home: Home) -> None:
@@ -433,3 +433,18 @@ def test_marks_in_more_shards_than_runs_read_are_read_all_the_same(open_home: Op
     upsert_incidents(writer.engine, [an_incident(incident_id=f"INC-{n}") for n in range(10)])
 
     assert sync_once(open_home(policy=Policy(shards=1)).engine).indexed == 10
+
+
+def test_what_is_put_well_and_always_refused_is_tried_less_and_less_often(open_home: OpenHome) -> None:
+    """A model that nobody may call refuses all: puts that succeed are no reason to try every five minutes."""
+    faults = LocalFaults(fail_keys=("INC-",))
+    home = open_home(policy=Policy(backoff_seconds=300), faults=faults)
+    upsert_incidents(home.engine, [an_incident(incident_id=f"INC-{n}") for n in range(5)])
+
+    puts = 0
+    for _ in range(36):
+        puts += sync_once(home.engine).objects_written
+        home.clock.forward(minutes=5)
+
+    assert puts <= 7 * 10
+    assert {home.ledger.records([f"INC-{n}"])[f"INC-{n}"].attempts for n in range(5)} == {0}

@@ -39,30 +39,34 @@ def is_systemic(failed: int, tried: int) -> bool:
     return total >= SYSTEMIC_FROM and failed * 2 > total
 
 
-def settle_failures(run: Run, *, succeeded: int, job_failed: bool = False) -> None:
+def settle_failures(run: Run, step: Stage, *, succeeded: int, job_failed: bool = False) -> None:
     """Count one attempt for each incident that failed in a step, unless the step failed as a whole."""
     failed, size = run.failures, run.engine.policy.page_size
     if not failed:
         if succeeded:
-            _episodes(run, systemic=False)
+            _episodes(run, step, systemic=False)
         return
     systemic = is_systemic(len(failed), succeeded)
     if systemic:
         run.systemic = True
         run.say(f"{len(failed)} of {len(failed) + succeeded} documents failed: no incident is blamed for it")
-    blame = Blame(own=not (systemic or job_failed), episodes=_episodes(run, systemic=systemic or job_failed))
+    as_a_whole = systemic or job_failed
+    blame = Blame(own=not as_a_whole, episodes=_episodes(run, step, systemic=as_a_whole))
     for start in range(0, len(failed), size):
         _settle_page(run, failed[start : start + size], blame)
     run.failures = []
 
 
-def _episodes(run: Run, *, systemic: bool) -> int:
-    """Return how many runs in a row failed as a whole, this one included, and remember it."""
-    ledger = run.engine.ledger
-    known = int(ledger.read_value(SYSTEMIC_RUNS) or 0)
+def _episodes(run: Run, step: Stage, *, systemic: bool) -> int:
+    """Return in how many runs in a row this step failed as a whole, this one included, and remember it.
+
+    Each step has its own count: documents that are put well and refused afterwards are no end of the refusal.
+    """
+    ledger, name = run.engine.ledger, f"{SYSTEMIC_RUNS}:{step}"
+    known = int(ledger.read_value(name) or 0)
     episodes = known + 1 if systemic else 0
     if episodes != known:
-        ledger.write_value(SYSTEMIC_RUNS, str(episodes) if episodes else "")
+        ledger.write_value(name, str(episodes) if episodes else "")
     return episodes
 
 

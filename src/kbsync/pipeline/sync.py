@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from kbsync.engine import Engine
 from kbsync.errors import KbSyncError, RetriableError
-from kbsync.model import RunReport
+from kbsync.model import RunReport, Stage
 from kbsync.pipeline.alerting import alert_on_transitions
 from kbsync.pipeline.confirm import confirm
 from kbsync.pipeline.discover import discover_changes
@@ -25,8 +25,8 @@ from kbsync.pipeline.ingest import ingest
 from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.run import Progress, Run, no_progress, reason_of
-from kbsync.pipeline.shards import note_shards
 from kbsync.queueing import due_until
+from kbsync.shards import note_shards
 
 
 def sync_once(
@@ -61,9 +61,9 @@ def sync_once(
             run.shards = note_shards(engine)
             discover_changes(run)
             drain_publish_queue(run)
-            settle_failures(run, succeeded=run.tried)
+            settle_failures(run, Stage.PUBLISH, succeeded=run.tried)
             _ingest_and_confirm(run)
-            settle_failures(run, succeeded=run.report.indexed, job_failed=run.job_failed)
+            settle_failures(run, Stage.CONFIRM, succeeded=run.report.indexed, job_failed=run.job_failed)
         except Exception as error:
             _end_by(run, error)
             raise
