@@ -72,18 +72,12 @@ class IncidentStore(Protocol):
         """Return how many incidents the table holds by the text of their status (reads all of it on AWS)."""
         ...
 
-    def write_sync_status(self, read: StoredIncident, status: SyncStatus) -> bool:
-        """Replace the whole `kb_sync_status` map where the item still is what was read.
-
-        Returns False where it has changed or is gone: nothing was written, no item was created.
-        Repeating it with the item read anew is harmless.
-        """
-        ...
-
     def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[bool]:
-        """Do many `write_sync_status` in few calls; one answer each, in order.
+        """Replace the whole `kb_sync_status` map of items that still are what was read, in few calls.
 
-        One that is refused stops no other. Where an error ends it, some may be written: repeat it.
+        One answer each, in order: False where an item has changed or is gone: nothing was written of it, no
+        item was created, and no other is stopped. Where an error ends it, some may be written: read anew and
+        repeat it.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Names and order of the ledger's queue, and what a mark does: pure, the same for every adapter.
+"""Names and order of the ledger's queue, and what marks and saves do: pure, the same for every adapter.
 
 Imports the model only. Invariant: dues and moments written here compare as text in the order of time.
 """
@@ -9,7 +9,16 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from kbsync.model import Attributes, Mark, Stage, State, SyncRecord, Transition
+from kbsync.model import (
+    Attributes,
+    Mark,
+    Save,
+    SaveOutcome,
+    Stage,
+    State,
+    SyncRecord,
+    Transition,
+)
 
 
 def is_closed(attributes: Attributes, closed_statuses: Iterable[str]) -> bool:
@@ -48,6 +57,20 @@ def due_at(moment: datetime) -> str:
 def due_until(moment: datetime) -> str:
     """Return the upper bound that includes every due at or before this moment and none after it."""
     return f"{utc_text(moment)}#~"
+
+
+def in_stage(record: SyncRecord, stage: Stage) -> bool:
+    """Whether the record waits in this stage's queue, whatever its shard."""
+    return record.queue.startswith(f"{stage}#")
+
+
+def outcome_of(save: Save, stored: SyncRecord | None) -> SaveOutcome:
+    """Judge a conditional write: a newer publisher owns it, a newer mark stands, or nothing is in its way."""
+    if stored is None:
+        return SaveOutcome.FENCED if save.read_due else SaveOutcome.SAVED
+    if stored.generation > save.record.generation:
+        return SaveOutcome.FENCED
+    return SaveOutcome.SAVED if stored.due == save.read_due else SaveOutcome.MARKED_MEANWHILE
 
 
 def marked(record: SyncRecord | None, mark: Mark, shards: int) -> SyncRecord | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from builders import Home, TickingClock, a_home, an_incident
-from kbsync.pipeline.alerting import subject_line
+from kbsync.alert_subject import subject_line
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.sync import sync_once
 

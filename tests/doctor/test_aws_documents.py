@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from aws_setup import FOREIGN, OURS, SetUp, an_answer
 from control_plane import COHERE, Base, Source
 
+from doctor.naming import Expected, assert_named, cases
 from kbsync.doctor.finding import Code, Severity
 
 FIXED = {
@@ -227,20 +227,13 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(
-    ("spoil", "expected"), [pytest.param(*each, id=each[0].__name__) for each in BROKEN.items()]
-)
+@cases(BROKEN)
 def test_broken_place_of_documents_is_named_with_its_remedy(
-    setup: SetUp, spoil: Callable[[SetUp], None], expected: tuple[str, str, str]
+    setup: SetUp, spoil: Callable[[SetUp], None], expected: Expected
 ) -> None:
-    code, severity, remedy = expected
     spoil(setup)
 
-    wrong = setup.wrong()
-
-    assert set(wrong) == {code}
-    assert wrong[code].severity is Severity(severity)
-    assert remedy in wrong[code].remedy
+    assert_named(setup.wrong(), expected)
 
 
 def test_absent_knowledge_base_is_told_of_it_and_of_its_data_source(setup: SetUp) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aws_setup import SetUp, denied
 
+from doctor.naming import Expected, assert_named, cases
 from kbsync.aws.tables import incidents_table, ledger_table
 from kbsync.doctor.finding import Code, Severity
 from kbsync.model import Mark, RunReport
@@ -179,20 +180,13 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(
-    ("spoil", "expected"), [pytest.param(*each, id=each[0].__name__) for each in BROKEN.items()]
-)
+@cases(BROKEN)
 def test_broken_table_is_named_with_its_remedy(
-    setup: SetUp, spoil: Callable[[SetUp], None], expected: tuple[str, str, str]
+    setup: SetUp, spoil: Callable[[SetUp], None], expected: Expected
 ) -> None:
-    code, severity, remedy = expected
     spoil(setup)
 
-    wrong = setup.wrong()
-
-    assert set(wrong) == {code}
-    assert wrong[code].severity is Severity(severity)
-    assert remedy in wrong[code].remedy
+    assert_named(setup.wrong(), expected)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from builders import Home, TickingClock, a_home, an_incident
+from doctor.naming import Expected, assert_named, cases
 from kbsync.doctor import home_checks
 from kbsync.doctor.composing import examine_backend
 from kbsync.doctor.finding import Code, Finding, Severity
@@ -192,20 +193,13 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(
-    ("spoil", "expected"), [pytest.param(*each, id=each[0].__name__) for each in BROKEN.items()]
-)
+@cases(BROKEN)
 def test_broken_home_is_named_with_its_remedy(
-    patient: Patient, spoil: Callable[[Patient], None], expected: tuple[str, str, str]
+    patient: Patient, spoil: Callable[[Patient], None], expected: Expected
 ) -> None:
-    code, severity, remedy = expected
     spoil(patient)
 
-    wrong = patient.wrong()
-
-    assert set(wrong) == {code}
-    assert wrong[code].severity is Severity(severity)
-    assert remedy in wrong[code].remedy
+    assert_named(patient.wrong(), expected)
 
 
 def test_sound_home_has_nothing_wrong_and_counts_its_documents(patient: Patient) -> None:

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from aws_setup import FOREIGN, OURS, SetUp, an_answer, denied
 from control_plane import Source
 
+from doctor.naming import Expected, assert_named, cases
 from kbsync.aws.tables import incidents_table
-from kbsync.doctor.finding import Severity
 
 
 def missing_index(setup: SetUp) -> None:
@@ -86,17 +85,10 @@ def test_sound_setup_has_nothing_wrong(setup: SetUp) -> None:
     assert wrong == {}
 
 
-@pytest.mark.parametrize(
-    ("spoil", "expected"), [pytest.param(*each, id=each[0].__name__) for each in TEN.items()]
-)
+@cases(TEN)
 def test_broken_setup_is_named_with_its_remedy(
-    setup: SetUp, spoil: Callable[[SetUp], None], expected: tuple[str, str, str]
+    setup: SetUp, spoil: Callable[[SetUp], None], expected: Expected
 ) -> None:
-    code, severity, remedy = expected
     spoil(setup)
 
-    wrong = setup.wrong()
-
-    assert set(wrong) == {code}
-    assert wrong[code].severity is Severity(severity)
-    assert remedy in wrong[code].remedy
+    assert_named(setup.wrong(), expected)

@@ -4,16 +4,14 @@ Invariant: a subject that SNS would refuse is refused here, before anything is s
 """
 
 import logging
-import re
 
+from kbsync.alert_subject import require_subject
 from kbsync.aws.aws_errors import translated_aws_errors
 from kbsync.aws.clients import Clients
 
 _LOGGER = logging.getLogger("kbsync.alerts")
-_SUBJECT = re.compile(r"[!-~][ -~]{0,98}")
-"""Source: Amazon SNS API Reference, "Publish": ASCII, no line breaks, begins with a visible character."""
 _MOST_BODY_BYTES = 262_144
-"""Source: the same page: 256 KB a message."""
+"""Source: Amazon SNS API Reference, "Publish": 256 KB a message."""
 _EMPTY_BODY = "(no details)"
 """SNS refuses an empty message (the same page)."""
 
@@ -33,8 +31,7 @@ class SnsAlerts:
             ThrottledError, UnavailableError (retriable): it may or may not have been sent.
             AccessDeniedError, ConfigInvalidError (fatal): the hint names what to grant or to correct.
         """
-        if not _SUBJECT.fullmatch(subject):
-            raise ValueError("an alert's subject is one line of 1 to 99 printable ASCII characters")
+        require_subject(subject)
         message = body.encode("utf-8", "replace")[:_MOST_BODY_BYTES].decode("utf-8", "ignore")
         with translated_aws_errors(f"topic {self._topic_arn.rpartition(':')[2]}"):
             self._clients.sns.publish(
@@ -47,6 +44,5 @@ class LogAlerts:
 
     def send(self, subject: str, body: str) -> None:
         """Log the subject as a warning; raise ValueError for one that SNS would refuse."""
-        if not _SUBJECT.fullmatch(subject):
-            raise ValueError("an alert's subject is one line of 1 to 99 printable ASCII characters")
+        require_subject(subject)
         _LOGGER.warning("alert: %s (%d characters of details)", subject, len(body))

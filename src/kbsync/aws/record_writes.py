@@ -14,6 +14,7 @@ from kbsync.aws.record_statements import drop_statement, save_statement
 from kbsync.aws.sync_records import key_of, read_records, record_item
 from kbsync.errors import ThrottledError
 from kbsync.model import Clock, Save, SaveOutcome, SyncRecord
+from kbsync.queueing import outcome_of
 
 TRIES = 5
 
@@ -102,15 +103,6 @@ class RecordWrites:
         return ThrottledError(
             f"{self._table.subject}: a record changed again and again", hint="the next run goes on"
         )
-
-
-def outcome_of(save: Save, stored: SyncRecord | None) -> SaveOutcome:
-    """Judge a conditional write: a newer publisher owns it, a newer mark stands, or nothing is in its way."""
-    if stored is None:
-        return SaveOutcome.FENCED if save.read_due else SaveOutcome.SAVED
-    if stored.generation > save.record.generation:
-        return SaveOutcome.FENCED
-    return SaveOutcome.SAVED if stored.due == save.read_due else SaveOutcome.MARKED_MEANWHILE
 
 
 def expected(save: Save) -> Condition:

@@ -15,8 +15,8 @@ from kbsync.errors import ConfigInvalidError
 from kbsync.lambda_handlers.runtime import LambdaContext, engine, logger, metrics, tracer
 from kbsync.model import SYNC_STATUS, Mark
 from kbsync.pipeline.discover import turn_marking_on
-from kbsync.pipeline.shards import before_marking
 from kbsync.queueing import is_closed
+from kbsync.shards import before_marking
 
 SORT_KEY = "METADATA"
 """Source: ORIGINAL_DESIGN.md, the incident's own item under its partition key."""

@@ -2,14 +2,12 @@
 
 import json
 import logging
-import re
 from pathlib import Path
 
+from kbsync.alert_subject import require_subject
 from kbsync.local.os_errors import translated_os_errors
 
 _LOGGER = logging.getLogger("kbsync.alerts")
-_SUBJECT = re.compile(r"[!-~][ -~]{0,98}")
-"""Source: Amazon SNS API Reference, "Publish": ASCII without line breaks, under 100 characters."""
 
 
 class LocalAlerts:
@@ -25,8 +23,7 @@ class LocalAlerts:
             ValueError: the subject is not one line of 1 to 99 printable ASCII characters; nothing was sent.
             AccessDeniedError, UnavailableError: the file could not be written; nothing was logged.
         """
-        if not _SUBJECT.fullmatch(subject):
-            raise ValueError("an alert's subject is one line of 1 to 99 printable ASCII characters")
+        require_subject(subject)
         line = json.dumps({"subject": subject, "body": body}) + "\n"
         with translated_os_errors("the alerts file"):
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -54,12 +54,8 @@ class LocalIncidentStore:
         rows = self._database.query("SELECT coalesce(status, ''), count(*) FROM incidents GROUP BY 1")
         return {str(status): int(count) for status, count in rows}
 
-    def write_sync_status(self, read: StoredIncident, status: SyncStatus) -> bool:
-        """Replace the whole `kb_sync_status` map where the item still is what was read."""
-        return self.write_sync_statuses([(read, status)])[0]
-
     def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[bool]:
-        """Do many `write_sync_status`, all of them in one transaction."""
+        """Replace the map of items that still are what was read, all of them in one transaction."""
         with self._database.transaction():
             return [self._write_sync_status(read, status) for read, status in writes]
 

@@ -25,7 +25,7 @@ from kbsync.model import (
     SyncRecord,
 )
 from kbsync.ports import Page
-from kbsync.queueing import utc_text
+from kbsync.queueing import outcome_of, utc_text
 
 RUNS_KEPT = 1000
 _REPORT = TypeAdapter(RunReport)
@@ -70,7 +70,7 @@ class LocalLedger:
     def _save(self, save: Save) -> SaveOutcome:
         record = save.record
         stored = self._records.read([record.incident_id]).get(record.incident_id)
-        outcome = _outcome(save, stored)
+        outcome = outcome_of(save, stored)
         if outcome is SaveOutcome.SAVED:
             self._records.write(record)
         elif outcome is SaveOutcome.MARKED_MEANWHILE and stored is not None:
@@ -85,7 +85,7 @@ class LocalLedger:
 
     def _drop(self, save: Save) -> SaveOutcome:
         stored = self._records.read([save.record.incident_id]).get(save.record.incident_id)
-        outcome = _outcome(save, stored) if stored is not None else SaveOutcome.SAVED
+        outcome = outcome_of(save, stored) if stored is not None else SaveOutcome.SAVED
         if outcome is SaveOutcome.SAVED:
             self._database.query("DELETE FROM records WHERE incident_id = ?", (save.record.incident_id,))
         return outcome
@@ -162,12 +162,3 @@ class LocalLedger:
             "SELECT report FROM runs ORDER BY started_at DESC, run_id DESC LIMIT ?", (limit,)
         )
         return [_REPORT.validate_json(str(row[0])) for row in rows]
-
-
-def _outcome(save: Save, stored: SyncRecord | None) -> SaveOutcome:
-    """Judge a conditional write: a newer publisher owns it, a newer mark stands, or nothing is in its way."""
-    if stored is None:
-        return SaveOutcome.FENCED if save.read_due else SaveOutcome.SAVED
-    if stored.generation > save.record.generation:
-        return SaveOutcome.FENCED
-    return SaveOutcome.SAVED if stored.due == save.read_due else SaveOutcome.MARKED_MEANWHILE

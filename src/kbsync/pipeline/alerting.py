@@ -4,23 +4,13 @@ Invariant: an alert that cannot be delivered never fails or repeats the sync; it
 """
 
 import json
-import re
 
+from kbsync.alert_subject import subject_line
 from kbsync.errors import KbSyncError
 from kbsync.model import RunReport
 from kbsync.pipeline.run import Run
 
-MAX_SUBJECT_CHARACTERS = 99
 MAX_IDS_NAMED = 5
-
-
-def subject_line(text: str) -> str:
-    """Return the text as an SNS subject: printable ASCII, one line, under 100 characters.
-
-    Source: SNS Publish, "Subject"; CASES.md O-58.
-    """
-    ascii_text = re.sub(r"[^\x20-\x7e]+", " ", text).strip()
-    return ascii_text[:MAX_SUBJECT_CHARACTERS] or "kbsync"
 
 
 def alert_on_transitions(run: Run) -> None:

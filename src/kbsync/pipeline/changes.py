@@ -10,8 +10,8 @@ from enum import StrEnum
 from kbsync.engine import Engine
 from kbsync.errors import UnknownIncidentError, UsageError, WriteConflictError
 from kbsync.model import SYNC_STATUS, Attributes, Mark, State, StoredIncident
-from kbsync.pipeline.shards import before_marking
 from kbsync.ports import IncidentChange
+from kbsync.shards import before_marking
 
 TRIES = 5
 RETRY_PAGE = 100
@@ -36,7 +36,7 @@ def close_incident(
     Raises:
         UnknownIncidentError: no such incident; nothing was created.
     """
-    now = engine.now().isoformat().replace("+00:00", "Z")
+    now = _stamp(engine)
     changes: dict[str, object] = {
         "status": engine.policy.closed_statuses[0],
         "resolved_at": now,

@@ -16,10 +16,10 @@ from enum import StrEnum
 from kbsync.errors import FatalError, UsageError
 from kbsync.knowledge import DocumentInfo, DocumentStatus, IngestionJob, JobStatus
 from kbsync.model import Stage, State, SyncRecord
-from kbsync.pipeline.finish import Finished, finish_page, wait_for_publisher
+from kbsync.pipeline.finish import Finished, finish_page, refuse_page
 from kbsync.pipeline.ingest import JOBS_LOOKED_AT, owe_job
 from kbsync.pipeline.run import Run
-from kbsync.queueing import due_until, shard_queue
+from kbsync.queueing import due_until, in_stage, shard_queue
 
 LOOKS = 5
 """How often one run asks again for documents that are on their way."""
@@ -82,7 +82,7 @@ def _look_over(run: Run) -> Tally:
             after = entries[-1].due
             proof = proof or newest_complete_job(run)
             found = run.engine.ledger.records([entry.incident_id for entry in entries])
-            records = [r for r in found.values() if r.queue.startswith(f"{Stage.CONFIRM}#")]
+            records = [record for record in found.values() if in_stage(record, Stage.CONFIRM)]
             tally = _confirm_page(run, records, proof, tally)
             run.progress("confirm", run.report.indexed, None)
     return tally
@@ -101,13 +101,12 @@ def _confirm_page(run: Run, records: Sequence[SyncRecord], proof: IngestionJob |
     """Judge one page, finish what is proven, count the rest."""
     run.lease.ensure()
     judged = _judge_page(run, records, proof)
-    finished: list[Finished] = []
-    for record, verdict, reason in judged:
-        if verdict in (Verdict.SEARCHABLE, Verdict.GONE):
-            finished.append(Finished(record, searchable=verdict is Verdict.SEARCHABLE))
-        elif verdict is Verdict.REFUSED:
-            run.fail(record.incident_id, reason)
-            wait_for_publisher(run, record, reason)
+    finished = [
+        Finished(record, searchable=verdict is Verdict.SEARCHABLE)
+        for record, verdict, _ in judged
+        if verdict in (Verdict.SEARCHABLE, Verdict.GONE)
+    ]
+    refuse_page(run, ((record, reason) for record, verdict, reason in judged if verdict is Verdict.REFUSED))
     done = finish_page(run, finished, proof.job_id if proof else "")
     waits = [record for record, verdict, _ in judged if verdict is Verdict.WAIT]
     absent = tuple(record for record, verdict, _ in judged if verdict is Verdict.ABSENT)
@@ -229,7 +228,5 @@ def _judge_absent(run: Run, tally: Tally) -> None:
         )
         owe_job(run, run.engine.now())
         return
-    for record in tally.absent:
-        reason = "the knowledge base does not list the document although a job that covers it is complete"
-        run.fail(record.incident_id, reason)
-        wait_for_publisher(run, record, reason)
+    reason = "the knowledge base does not list the document although a job that covers it is complete"
+    refuse_page(run, ((record, reason) for record in tally.absent))

@@ -94,18 +94,16 @@ def _full_pass(run: Run, marking: dict[str, object]) -> None:
     while not run.out_of_time:
         run.lease.ensure()
         page = run.engine.incidents.scan(cursor=cursor, limit=run.engine.policy.page_size)
-        closed = [each for each in page.items if _is_closed(run, each)]
-        _mark(run, _unsynced(run, closed))
-        _mark(run, _held(run, [each for each in page.items if each not in closed]))
+        by_closed: dict[bool, list[StoredIncident]] = {True: [], False: []}
+        for each in page.items:
+            by_closed[is_closed(each.attributes, run.engine.policy.closed_statuses)].append(each)
+        _mark(run, _unsynced(run, by_closed[True]))
+        _mark(run, _held(run, by_closed[False]))
         cursor = page.cursor
         state = {**marking, "passed": not cursor, "cursor": cursor}
         run.engine.ledger.write_value(MARKING, json.dumps(state))
         if not cursor:
             return
-
-
-def _is_closed(run: Run, stored: StoredIncident) -> bool:
-    return is_closed(stored.attributes, run.engine.policy.closed_statuses)
 
 
 def _page_status(run: Run, status: str, due: Callable[[tuple[StoredIncident, ...]], Iterable[str]]) -> None:

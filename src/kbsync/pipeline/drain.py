@@ -14,7 +14,7 @@ from kbsync.pipeline.failures import hold_against
 from kbsync.pipeline.plan import plan_page
 from kbsync.pipeline.publish import apply_page
 from kbsync.pipeline.run import Run
-from kbsync.queueing import shard_queue
+from kbsync.queueing import in_stage, shard_queue
 
 LOOKS_AGAIN = 3
 RUNS_LOOKED_AT = 10
@@ -102,7 +102,7 @@ def _work(run: Run, incident_ids: Sequence[str], *, isolated: bool = False) -> N
 
 def _is_due(record: SyncRecord, run: Run) -> bool:
     """Whether the record still says what the index said: the index may lag."""
-    return record.queue.startswith(f"{Stage.PUBLISH}#") and record.due <= run.until
+    return in_stage(record, Stage.PUBLISH) and record.due <= run.until
 
 
 def _pages(incident_ids: Sequence[str], size: int) -> list[Sequence[str]]:

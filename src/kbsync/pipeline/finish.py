@@ -3,7 +3,7 @@
 Invariant: the incident is read again first; a changed one goes back to the publisher instead.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -110,9 +110,13 @@ def removal_look_at(run: Run, record: SyncRecord) -> datetime:
     return (record.published_at or run.engine.now()) + timedelta(seconds=wait)
 
 
-def wait_for_publisher(run: Run, record: SyncRecord, reason: str) -> None:
-    """Send a refused document back to be put again; its content counts as unknown from here on."""
-    record_ = moved(record, State.PENDING, reason, run_id=run.run_id, at=run.engine.now())
-    record_ = replace(record_, refused=True, fingerprint="")
-    record_ = queued(record_, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
-    save_records(run, [(record_, record.due)])
+def refuse_page(run: Run, refused: Iterable[tuple[SyncRecord, str]]) -> None:
+    """Send refused documents back to be put again, each with its reason; their content counts as unknown."""
+    changes = []
+    for record, reason in refused:
+        run.fail(record.incident_id, reason)
+        back = moved(record, State.PENDING, reason, run_id=run.run_id, at=run.engine.now())
+        back = replace(back, refused=True, fingerprint="")
+        back = queued(back, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
+        changes.append((back, record.due))
+    save_records(run, changes)

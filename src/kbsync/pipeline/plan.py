@@ -22,8 +22,8 @@ from kbsync.model import (
     WithdrawReason,
 )
 from kbsync.pipeline.run import reason_of
-from kbsync.pipeline.shards import covered_shards
 from kbsync.queueing import due_until, shard_queue
+from kbsync.shards import covered_shards
 
 
 class Action(StrEnum):

@@ -26,6 +26,7 @@ from kbsync.pipeline.objects import (
 )
 from kbsync.pipeline.plan import Action, PlannedChange, holds_document, says_synced
 from kbsync.pipeline.run import Run
+from kbsync.queueing import in_stage
 
 OUTAGE_AFTER_REFUSALS = 5
 _TOUCHING = frozenset({Action.PUBLISH, Action.PUBLISH_SIDECAR, Action.WITHDRAW})
@@ -59,7 +60,7 @@ def apply_page(run: Run, planned: Sequence[PlannedChange]) -> None:
 
 def _owe(run: Run, finished: Sequence[tuple[SyncRecord, str]]) -> None:
     """Owe a job before the entries leave the publish queue: killed in between, they owe it again."""
-    touched = [r.published_at for r, _ in finished if r.queue.startswith(Stage.CONFIRM) and r.published_at]
+    touched = [r.published_at for r, _ in finished if in_stage(r, Stage.CONFIRM) and r.published_at]
     if touched:
         owe_job(run, max(touched))
 

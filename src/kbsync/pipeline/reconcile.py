@@ -37,7 +37,7 @@ from kbsync.pipeline.reconcile_look import (
 from kbsync.pipeline.reconcile_repair import allowed_absences, mend, settle_brake
 from kbsync.pipeline.reconcile_survey import CHECKPOINT, Phase, Survey, survey_of
 from kbsync.pipeline.run import Progress, no_progress
-from kbsync.pipeline.shards import note_shards
+from kbsync.shards import note_shards
 
 LISTING_PAGE = 500
 """Objects, documents or wishes held at once; each is a few hundred bytes."""

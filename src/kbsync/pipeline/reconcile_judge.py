@@ -1,7 +1,8 @@
-"""Reconcile, the decision: what differs about one incident, and what mends it. Pure: imports the model.
+"""Reconcile, the decision: what differs about one incident, and what mends it. Pure.
 
 Four are compared: the incident, our record, the objects in the document store, the knowledge base's word.
-Invariant: an incident with an entry in a queue is in work and not judged; a stranger's object has no remedy.
+Imports the model and plan.py. Invariant: an incident with an entry in a queue is in work and not judged; a
+stranger's object has no remedy.
 """
 
 from dataclasses import dataclass

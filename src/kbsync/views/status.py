@@ -15,6 +15,7 @@ from datetime import timedelta
 from kbsync.engine import Engine
 from kbsync.model import Stage, State, SyncRecord
 from kbsync.queueing import due_until, shard_queue
+from kbsync.shards import covered_shards
 from kbsync.views.report import View, iso, report_view
 
 SAMPLE = 10_000
@@ -55,7 +56,7 @@ def _deleted_since_last_look(engine: Engine) -> Counter[State]:
     """Count, by state, the queued records whose incident was deleted and that no run has looked at yet."""
     deleted: Counter[State] = Counter()
     until = due_until(engine.now())
-    for shard in range(engine.policy.shards):
+    for shard in range(covered_shards(engine)):
         queue, after = shard_queue(Stage.PUBLISH, shard), ""
         while entries := engine.ledger.due(queue, until=until, after=after, limit=_PAGE):
             after = entries[-1].due

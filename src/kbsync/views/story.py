@@ -8,7 +8,7 @@ from datetime import timedelta
 from kbsync.engine import Engine
 from kbsync.errors import IncidentRejectedError, KbSyncError, UnknownIncidentError, UsageError
 from kbsync.model import SYNC_STATUS, Document, Stage, State, StoredIncident, SyncRecord, sidecar_key
-from kbsync.queueing import utc_text
+from kbsync.queueing import in_stage, utc_text
 from kbsync.views.report import View, iso
 
 _NEXT = {
@@ -150,7 +150,7 @@ def _next(engine: Engine, record: SyncRecord | None, stored: StoredIncident | No
             if closed
             else "nothing: it is not closed and nothing is published"
         )
-    elif record.queue.startswith(f"{Stage.PUBLISH}#"):
+    elif in_stage(record, Stage.PUBLISH):
         text = "the next run looks at it" + _wait(engine, record)
     else:
         text = _NEXT[record.state]
