@@ -90,13 +90,27 @@ class Running:
         )
 
     def write(self, numbers: range, **changes: object) -> None:
-        """Write incidents as the original's snippet does: plain boto3, no mark of ours."""
+        """Write incidents as the original's snippet does: plain boto3, no mark of ours.
+
+        Returns when the stream has marked each: a mark during a run leaves its incident to the next one.
+        """
         serializer, table = TypeSerializer(), boto3.client("dynamodb")
         for number in numbers:
             changed = {"error_message": f"ORA-{number:05} at commit", **changes}
             item = an_incident(incident_id=f"INC-{number:03}", **changed)
             values = {name: serializer.serialize(value) for name, value in item.items()}
             table.put_item(TableName=self.names["IncidentsTableName"], Item=values)
+        ends = time.monotonic() + LIMIT_SECONDS
+        while not self.marked() >= {f"INC-{number:03}" for number in numbers} and time.monotonic() < ends:
+            pass
+
+    def marked(self) -> frozenset[str]:
+        """Return the incidents that the ledger knows."""
+        pages = (
+            boto3.client("dynamodb").get_paginator("scan").paginate(TableName=self.names["LedgerTableName"])
+        )
+        keys = (item["pk"]["S"] for page in pages for item in page["Items"])
+        return frozenset(key.removeprefix("incident#") for key in keys if key.startswith("incident#"))
 
     def puts(self) -> dict[str, int]:
         """Return how often each object was put: the bucket keeps every version."""
