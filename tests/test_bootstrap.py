@@ -11,7 +11,7 @@ import pytest
 import kbsync
 from aws_servers import ENVIRONMENT
 from builders import an_incident
-from kbsync.bootstrap import build_engine, document_path, home_exists, policy_of, rules_of
+from kbsync.bootstrap import build_engine, document_path, home_exists, place_of, policy_of, rules_of
 from kbsync.errors import ConfigInvalidError, MissingExtraError
 from kbsync.local import embedder
 from kbsync.pipeline.changes import upsert_incidents
@@ -190,3 +190,22 @@ def test_importing_the_package_loads_no_database_and_no_model() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_place_differs_with_whatever_documents_or_their_proof_depend_on(tmp_path: Path) -> None:
+    aws = {"backend": "aws", "s3_bucket": "one", "kb_id": "KB00000001", "data_source_id": "DS00000001"}
+
+    places = {
+        place_of(settings_for(tmp_path, **{**aws, **changes}))
+        for changes in (
+            {},
+            {"s3_bucket": "two"},
+            {"kb_id": "KB00000002"},
+            {"data_source_id": "DS00000002"},
+            {"ingestion": "none"},
+            {"backend": "local"},
+        )
+    }
+
+    assert len(places) == 6
+    assert place_of(settings_for(tmp_path, **aws)) == place_of(settings_for(tmp_path, **aws, batch_size=7))

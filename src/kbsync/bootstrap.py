@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kbsync.engine import Engine, Policy
+from kbsync.engine import Engine, Place, Policy
 from kbsync.errors import MissingExtraError
 from kbsync.model import Clock
 from kbsync.pipeline.discover import turn_marking_on
@@ -91,7 +91,18 @@ def policy_of(settings: Settings) -> Policy:
         discovery=settings.discovery,
         ingestion=settings.ingestion,
         wait_seconds=settings.wait_seconds,
+        place=place_of(settings),
     )
+
+
+def place_of(settings: Settings) -> Place:
+    """Return where documents stand and who reads them; a changed prefix is each document's own matter."""
+    if settings.backend == "local":
+        documents, index = "the home's folder", "the home's search index"
+    else:
+        documents = f"bucket {settings.s3_bucket}"
+        index = f"data source {settings.data_source_id} of knowledge base {settings.kb_id}"
+    return Place(documents, index if settings.ingestion == "job" else "")
 
 
 def rules_of(settings: Settings) -> "TransformRules":

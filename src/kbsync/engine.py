@@ -12,6 +12,15 @@ from kbsync.ports import Alerts, DocumentStore, IncidentStore, KnowledgeBase, Le
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where documents stand, and who reads them there; two short texts that are only ever compared."""
+
+    documents: str = ""
+    index: str = ""
+    """The knowledge base with its data source; empty where nobody ingests for us."""
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """The numbers and names that the pipeline decides by; settings.py builds it and says what each means."""
 
@@ -27,6 +36,7 @@ class Policy:
     discovery: str = "auto"
     ingestion: str = "job"
     wait_seconds: float | None = None
+    place: Place = Place()
 
 
 class Transform(Protocol):

@@ -24,6 +24,7 @@ from kbsync.pipeline.failures import settle_failures
 from kbsync.pipeline.ingest import ingest
 from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.pause import read_pause
+from kbsync.pipeline.place import follow_place
 from kbsync.pipeline.run import Progress, Run, no_progress, reason_of
 from kbsync.queueing import due_until
 from kbsync.shards import note_shards
@@ -59,6 +60,7 @@ def sync_once(
         run = Run(engine, lease, report, due_until(started_at), progress, wait, deadline)
         try:
             run.shards = note_shards(engine)
+            follow_place(run)
             discover_changes(run)
             drain_publish_queue(run)
             settle_failures(run, Stage.PUBLISH, succeeded=run.tried)
