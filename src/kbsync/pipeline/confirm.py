@@ -63,7 +63,7 @@ def confirm(run: Run) -> None:
             break
         run.engine.sleep(run.engine.knowledge_base.poll_seconds)
         tally = _look_over(run)
-    run.waiting += tally.waiting
+    run.unconfirmed = tally.waiting
     _owe_for_lingering(run, tally)
     _judge_absent(run, tally)
 

@@ -1,11 +1,12 @@
 """Drain: work the publish queue off, page by page. Decisions are plan.py's, effects are publish.py's.
 
 Invariant: before a page is touched it stands in the run record. A run that dies on a poisonous incident
-leaves its page there; the next run takes those incidents last and one by one, and only a second death is
-held against the one that was alone in hand.
+leaves its page there; the next run takes those incidents one by one, after all others are seen through to
+the knowledge base, and only a second death is held against the one that was alone in hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from kbsync.errors import RetriableError
@@ -22,21 +23,37 @@ DIED = "the process died while this incident was in hand"
 
 
 def drain_publish_queue(run: Run) -> None:
-    """Publish or withdraw everything due; stops early on an outage or at the deadline, losing nothing."""
+    """Publish or withdraw everything due; stops early on an outage or at the deadline, losing nothing.
+
+    Incidents that may kill the process are left for `drain_suspects`.
+    """
     run.suspects = close_dead_runs(run)
-    try:
+    with _losing_nothing(run):
         for shard in range(run.shards):
             _drain_shard(run, shard_queue(Stage.PUBLISH, shard))
         for _ in range(LOOKS_AGAIN):
             again, run.again = run.again, []
             for page in _pages(again, run.engine.policy.page_size):
                 _work_in_time(run, page)
+
+
+def drain_suspects(run: Run) -> None:
+    """Work on the incidents that were in hand when a run died, one by one; one may end this process too."""
+    with _losing_nothing(run):
         for suspect in sorted(run.suspects):
             _work_in_time(run, [suspect], isolated=True)
+
+
+@contextmanager
+def _losing_nothing(run: Run) -> Iterator[None]:
+    """End a drain well: what was not reached, or moves on again and again, waits for the next run."""
+    try:
+        yield
     except RetriableError as error:
         run.systemic = True
         run.say(f"stopped early: {error}")
     run.waiting += len(run.again)
+    run.again = []
     run.note_page([])
 
 

@@ -71,13 +71,20 @@ def _episodes(run: Run, step: Stage, *, systemic: bool) -> int:
 
 
 def hold_against(run: Run, incident_ids: Sequence[str], reason: str) -> None:
-    """Count one attempt at once: an incident that kills the process would never reach the end of a run."""
+    """Count one attempt at once: an incident that kills the process would never reach the end of a run.
+
+    It is held against this very content under these rules: once quarantined, it is not rendered again.
+    """
     records = run.engine.ledger.records(incident_ids)
-    noted = []
+    incidents = run.engine.incidents.read(incident_ids)
+    transform, noted = run.engine.transform, []
     for record in records.values():
         run.fail(record.incident_id, reason)
         state = State.WITHDRAWING if record.state is State.WITHDRAWING else State.PENDING
         blamed = moved(record, state, reason, run_id=run.run_id, at=run.engine.now())
+        stored = incidents.get(record.incident_id)
+        version = transform.source_version(stored.attributes) if stored is not None else ""
+        blamed = replace(blamed, source_version=version, rendered_by=transform.rendered_by)
         noted.append((replace(blamed, refused=False), record.due))
     save_records(run, noted)
     _settle_page(run, list(records), Blame())

@@ -89,15 +89,10 @@ def decide(
     rendered_by: str,
 ) -> PlannedChange:
     """Return the one change that brings this incident closer to what it wants."""
-    base = PlannedChange(
-        record.incident_id, Action.UNCHANGED, record.reason, record.document_key, record, stored
-    )
-    base = replace(base, source_version=source_version)
+    base = _unchanged(record, stored, source_version)
     same_source = (record.source_version, record.rendered_by) == (source_version, rendered_by)
     if isinstance(wanted, NoDocument):
         return _decide_nothing(base, wanted)
-    if same_source and record.state is State.QUARANTINED:
-        return base
     if same_source and record.state is State.WITHDRAWING and record.target is State.QUARANTINED:
         return replace(base, action=Action.WITHDRAW, target=State.QUARANTINED)
     if isinstance(wanted, Document):
@@ -148,11 +143,30 @@ def plan_page(engine: Engine, records: Sequence[SyncRecord]) -> list[PlannedChan
     for record in records:
         stored = incidents.get(record.incident_id)
         version = engine.transform.source_version(stored.attributes) if stored is not None else ""
+        if stored is not None and is_set_aside(engine, record, version):
+            planned.append(_unchanged(record, stored, version))
+            continue
         wanted = desired_of(engine, stored)
         planned.append(
             decide(record, stored, wanted, source_version=version, rendered_by=engine.transform.rendered_by)
         )
     return planned
+
+
+def is_set_aside(engine: Engine, record: SyncRecord | None, source_version: str) -> bool:
+    """Whether this very content is in quarantine under these rules: rendering it may kill us again."""
+    return (
+        record is not None
+        and record.state is State.QUARANTINED
+        and (record.source_version, record.rendered_by) == (source_version, engine.transform.rendered_by)
+    )
+
+
+def _unchanged(record: SyncRecord, stored: StoredIncident | None, source_version: str) -> PlannedChange:
+    change = PlannedChange(
+        record.incident_id, Action.UNCHANGED, record.reason, record.document_key, record, stored
+    )
+    return replace(change, source_version=source_version)
 
 
 def plan_once(engine: Engine) -> Iterator[PlannedChange]:

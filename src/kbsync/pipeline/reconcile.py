@@ -23,7 +23,7 @@ from kbsync.knowledge import DocumentStatus
 from kbsync.model import State, SyncRecord, sidecar_key
 from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.pause import read_pause
-from kbsync.pipeline.reconcile_judge import Difference, Drift, Remedy
+from kbsync.pipeline.reconcile_judge import Difference, Drift, Remedy, Wish
 from kbsync.pipeline.reconcile_look import (
     RECORDS_PAGE,
     Place,
@@ -136,15 +136,20 @@ def _of_kinds(engine: Engine, incident_ids: Sequence[str], kinds: frozenset[Drif
 
 
 def _compare_incidents(work: _Work) -> str:
-    """Go through pages of the base table, of which only wishes are kept, until one question is worth it."""
-    engine, cursor, wishes = work.engine, work.survey.cursor, []
+    """Go through pages of the base table, keeping wishes and records, until one question is worth it."""
+    engine, cursor = work.engine, work.survey.cursor
+    wishes: list[Wish] = []
+    records: dict[str, SyncRecord] = {}
     while True:
         page = engine.incidents.scan(cursor=cursor, limit=engine.policy.page_size)
-        wishes += [wish_of(engine, each.incident_id, each) for each in page.items]
+        records |= engine.ledger.records([each.incident_id for each in page.items])
+        wishes += [
+            wish_of(engine, each.incident_id, each, records.get(each.incident_id)) for each in page.items
+        ]
         cursor = page.cursor
         if not cursor or len(wishes) >= LISTING_PAGE:
             break
-    suspects, in_work = suspects_among(engine, wishes)
+    suspects, in_work = suspects_among(engine, wishes, records)
     work.survey.compared[Phase.INCIDENTS] += len(wishes)
     work.survey.in_work += in_work
     _settle_ids(work, suspects)

@@ -19,7 +19,7 @@ from kbsync.model import (
     WithdrawReason,
     sidecar_key,
 )
-from kbsync.pipeline.plan import desired_of, holds_document, says_synced
+from kbsync.pipeline.plan import desired_of, holds_document, is_set_aside, says_synced
 from kbsync.pipeline.reconcile_judge import Difference, Look, Wish, claims_document, judge
 
 RECORDS_PAGE = 500
@@ -27,9 +27,13 @@ RECORDS_PAGE = 500
 _BY_RULE = (WithdrawReason.EXCLUDED, WithdrawReason.CONFIDENTIAL)
 
 
-def wish_of(engine: Engine, incident_id: str, stored: StoredIncident | None) -> Wish:
-    """Return what the incident wants, without the bytes of it."""
-    desired = desired_of(engine, stored)
+def wish_of(
+    engine: Engine, incident_id: str, stored: StoredIncident | None, record: SyncRecord | None
+) -> Wish:
+    """Return what the incident wants, without the bytes of it; what is set aside is not rendered."""
+    version = engine.transform.source_version(stored.attributes) if stored is not None else ""
+    aside = stored is not None and is_set_aside(engine, record, version)
+    desired = None if aside else desired_of(engine, stored)
     if isinstance(desired, Document):
         rest, fingerprint = State.INDEXED, desired.fingerprint
     elif isinstance(desired, NoDocument):
@@ -41,15 +45,16 @@ def wish_of(engine: Engine, incident_id: str, stored: StoredIncident | None) -> 
         rest=rest,
         exists=stored is not None,
         fingerprint=fingerprint,
-        source_version=engine.transform.source_version(stored.attributes) if stored is not None else "",
+        source_version=version,
         rendered_by=engine.transform.rendered_by,
         says_synced=says_synced(stored),
     )
 
 
-def suspects_among(engine: Engine, wishes: Sequence[Wish]) -> tuple[list[str], int]:
+def suspects_among(
+    engine: Engine, wishes: Sequence[Wish], records: Mapping[str, SyncRecord]
+) -> tuple[list[str], int]:
     """Return the ids that seem to differ, and how many are in work; asks the store only where we claim it."""
-    records = engine.ledger.records([wish.incident_id for wish in wishes])
     looks = _looks(engine, wishes, records, thorough=False)
     in_work = sum(bool(record.queue) for record in records.values())
     return [look.wish.incident_id for look in looks if judge(look) is not None], in_work
@@ -62,7 +67,7 @@ def differences_of(engine: Engine, incident_ids: Sequence[str]) -> list[Differen
     """
     records = engine.ledger.records(incident_ids)
     incidents = engine.incidents.read(incident_ids)
-    wishes = [wish_of(engine, each, incidents.get(each)) for each in incident_ids]
+    wishes = [wish_of(engine, each, incidents.get(each), records.get(each)) for each in incident_ids]
     looks = [look for look in _looks(engine, wishes, records, thorough=True) if judge(look) is not None]
     again = engine.ledger.records([look.wish.incident_id for look in looks]) if looks else {}
     standing = [look for look in looks if again.get(look.wish.incident_id) == look.record]

@@ -55,6 +55,9 @@ class Run:
     shards: int = 1
     """How many shards of the queues this run reads."""
     waiting: int = 0
+    """How many incidents this run leaves in the publish queue."""
+    unconfirmed: int = 0
+    """How many it leaves to be confirmed."""
     jobs_started: int = 0
     systemic: bool = False
     job_failed: bool = False

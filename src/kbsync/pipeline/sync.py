@@ -4,11 +4,13 @@
      who is      the publish queue,                  one job    searchable,
      due?        page by page                        for all    or gone?
 
+What may kill the process is taken last, when all others are through.
 Each step takes its work from the ledger, never from the memory of the step before: killed on any line, run
 twice or by two at once, the next run goes on from what is stored. May import the pipeline and the ports only.
 """
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,7 +21,7 @@ from kbsync.model import RunReport, Stage
 from kbsync.pipeline.alerting import alert_on_transitions
 from kbsync.pipeline.confirm import confirm
 from kbsync.pipeline.discover import discover_changes
-from kbsync.pipeline.drain import drain_publish_queue
+from kbsync.pipeline.drain import drain_publish_queue, drain_suspects
 from kbsync.pipeline.failures import settle_failures
 from kbsync.pipeline.ingest import ingest
 from kbsync.pipeline.lease import holding_lease
@@ -62,10 +64,9 @@ def sync_once(
             run.shards = note_shards(engine)
             follow_place(run)
             discover_changes(run)
-            drain_publish_queue(run)
-            settle_failures(run, Stage.PUBLISH, succeeded=run.tried)
-            _ingest_and_confirm(run)
-            settle_failures(run, Stage.CONFIRM, succeeded=run.report.indexed, job_failed=run.job_failed)
+            _see_through(run, drain_publish_queue)
+            if run.suspects:
+                _see_through(run, drain_suspects)
         except Exception as error:
             _end_by(run, error)
             raise
@@ -77,8 +78,18 @@ def _new_run_id(at: datetime) -> str:
     return f"{at:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
+def _see_through(run: Run, drain: Callable[[Run], None]) -> None:
+    """Take work up, see it through to the knowledge base, and settle whose fault its failures were."""
+    tried, indexed = run.tried, run.report.indexed
+    drain(run)
+    settle_failures(run, Stage.PUBLISH, succeeded=run.tried - tried)
+    _ingest_and_confirm(run)
+    settle_failures(run, Stage.CONFIRM, succeeded=run.report.indexed - indexed, job_failed=run.job_failed)
+
+
 def _ingest_and_confirm(run: Run) -> None:
     """Publishing has ended already: an unavailable knowledge base leaves confirmation to the next run."""
+    run.job_failed = False
     for step in (ingest, confirm):
         try:
             step(run)
@@ -104,7 +115,7 @@ def _conclude(run: Run) -> RunReport:
         run.report,
         status=_status(run),
         ended_at=ended_at,
-        pending=run.waiting,
+        pending=run.waiting + run.unconfirmed,
         page=(),
         isolated=False,
         duration_seconds=round((ended_at - run.report.started_at) / timedelta(seconds=1), 3),
