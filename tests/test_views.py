@@ -22,13 +22,18 @@ from kbsync.pipeline.changes import (
 )
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
-from kbsync.views.passages import EXCERPT_CHARACTERS, cut, excerpt_of, section_of, title_of
+from kbsync.views.passages import EXCERPT_CHARACTERS, cut, excerpt_of, sections_of, title_of
+from kbsync.views.question import MOST_HITS, Question, retrieval_filter
 from kbsync.views.report import iso, report_view, runs_view
-from kbsync.views.search import MOST_HITS, Question, filter_of, search_mode, search_view
+from kbsync.views.search import search_mode, search_view
 from kbsync.views.status import quarantine_view, status_view
 from kbsync.views.story import explain_view, show_view
 
 RESOLUTION = ("Resolución", "Resolution")
+
+
+def section_of(text: str, headings: tuple[str, ...]) -> str:
+    return sections_of(text, {"asked": headings})["asked"]
 
 
 @pytest.fixture
@@ -269,7 +274,7 @@ def hits_of(view: Mapping[str, Any]) -> list[str]:
 
 
 def ask(home: Home, query: str, *conditions: str, limit: int = 5) -> dict[str, Any]:
-    return search_view(home.engine, Question(query, limit, conditions, RESOLUTION))
+    return search_view(home.engine, Question(query, limit, conditions))
 
 
 @pytest.mark.parametrize(
@@ -306,13 +311,13 @@ def ask(home: Home, query: str, *conditions: str, limit: int = 5) -> dict[str, A
     ids=["none", "equals", "not equals", "at least", "less", "number or text", "neither", "two"],
 )
 def test_conditions_become_a_retrieval_filter(conditions: tuple[str, ...], expected: object) -> None:
-    assert filter_of(conditions) == expected
+    assert retrieval_filter(Question(conditions=conditions), NOON) == expected
 
 
 @pytest.mark.parametrize("condition", ["severity", "=high", "severity=", "resolved_date>old", ""], ids=repr)
 def test_condition_that_is_none_is_a_usage_error(condition: str) -> None:
     with pytest.raises(UsageError, match=r"filter|numbers"):
-        filter_of([condition])
+        retrieval_filter(Question(conditions=(condition,)), NOON)
 
 
 @pytest.mark.parametrize("limit", [0, -1, MOST_HITS + 1], ids=str)

@@ -3,7 +3,7 @@
 Imports the ports and the model. Invariant: nothing outside an `Engine` is ever read or written by a run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,8 +47,20 @@ class Transform(Protocol):
         """Template, rules and schema versions and eligibility settings, as one short text."""
         ...
 
+    @property
+    def sections(self) -> Mapping[str, tuple[str, ...]]:
+        """The parts of a document by name (problem, resolution), each with its heading in every language."""
+        ...
+
     def desired(self, stored: StoredIncident) -> Desired:
         """Return the document or the reason for none; raise IncidentRejectedError where it cannot be told."""
+        ...
+
+    def symptom(self, stored: StoredIncident) -> str:
+        """Return what the incident reports, redacted, whatever its status; empty where it is confidential.
+
+        Raises IncidentRejectedError where it cannot be told.
+        """
         ...
 
     def document_key(self, incident_id: str) -> str:

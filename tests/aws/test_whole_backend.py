@@ -20,7 +20,8 @@ from kbsync.pipeline.changes import close_incident, delete_incident, reopen_inci
 from kbsync.pipeline.plan import plan_once
 from kbsync.pipeline.sync import sync_once
 from kbsync.settings import Settings
-from kbsync.views.search import Question, search_view
+from kbsync.views.question import Question
+from kbsync.views.search import search_view
 from kbsync.views.status import status_view
 
 pytest_plugins = ["bedrock_double.fixtures"]

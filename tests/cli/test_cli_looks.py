@@ -286,3 +286,54 @@ def test_config_shows_each_setting_with_its_origin(cli: Cli) -> None:
     assert origins["S3_PREFIX"] == ("incidents/", "default")
     assert "KBSYNC_BACKEND" in shown
     assert "flag" in shown
+
+
+TRACE = b"""Traceback (most recent call last):
+  File "/srv/app/pool.py", line 12, in take
+PoolTimeout: orders-db pool exhausted \xff
+"""
+
+
+def test_search_reads_a_stack_trace_from_standard_input(cli: Cli) -> None:
+    result = cli.synced()("search", "-", "--limit", "1", "--json", given=TRACE)
+
+    answer = json.loads(result.stdout)
+    assert [hit["incident_id"] for hit in answer["hits"]] == ["INC-1001"]
+    assert answer["query"].startswith("Traceback (most recent call last):")
+
+
+def test_search_of_empty_standard_input_is_bad_usage(cli: Cli) -> None:
+    result = cli.synced()("search", "-", given=b" \n")
+
+    assert result.exit_code == 2
+    assert "standard input is empty" in result.stderr
+
+
+def test_search_like_an_open_incident_with_filters_shows_where_and_why(cli: Cli) -> None:
+    cli.synced()
+
+    shown = cli("search", "--like", "INC-1003", "--severity", "HIGH", "--since", "2025-01-01").stdout
+
+    assert "1. Pool exhausted on orders-db" in shown
+    assert "closed 2025-03-10T09:30:00Z, servicenow, high" in shown
+    assert "Root cause: Leak in retry path." in shown
+    assert "INC-1002" not in shown
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("la base de datos de pedidos se queda sin conexiones libres", "INC-1001"),
+        ("the TLS certificate of the gateway has expired", "INC-1002"),
+    ],
+    ids=["Spanish to English", "English to Spanish"],
+)
+def test_query_in_one_language_finds_the_incident_in_the_other(cli: Cli, query: str, expected: str) -> None:
+    """Slow: the embedding model of the product is loaded, for only that can tell."""
+    more = an_incident(incident_id="INC-1005", title="Printer out of paper", description="Tray two is empty.")
+    cli.synced([*MADE_UP, more], EMBEDDER="auto")
+
+    hits = cli.json("search", query, "--limit", "1", EMBEDDER="auto")["hits"]
+
+    assert [hit["incident_id"] for hit in hits] == [expected]

@@ -27,7 +27,8 @@ from kbsync.errors import UsageError
 from kbsync.model import State
 from kbsync.pipeline.pause import pause, resume
 from kbsync.views.passages import words_of
-from kbsync.views.search import Question, search_view
+from kbsync.views.question import Question
+from kbsync.views.search import search_view
 
 pytestmark = pytest.mark.slow
 

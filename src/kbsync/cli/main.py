@@ -27,9 +27,10 @@ from kbsync.cli.demo import demo
 from kbsync.cli.doctor import doctor
 from kbsync.cli.files import export, import_file
 from kbsync.cli.incidents import close, delete, init, reopen
-from kbsync.cli.looking import config, explain, open_document, quarantine, runs, search, show, status
+from kbsync.cli.looking import config, explain, open_document, quarantine, runs, show, status
 from kbsync.cli.reconcile import reconcile
 from kbsync.cli.running import pause, resume, retry, sync, watch
+from kbsync.cli.search import search
 
 BEGIN, INCIDENTS, WORK, LOOK = "Begin", "Incidents", "Work", "Look"
 
@@ -137,7 +138,8 @@ def _register_looks() -> None:
     add_command(
         app, "search", search, panel=LOOK,
         examples=["kbsync search 'connections time out on orders-db'",
-                  "kbsync search 'disk full' -n 3 --filter severity=high --filter 'resolved_date>=20250101'"],
+                  "kbsync search 'disk full' -n 3 --severity high --since 2025-01-01",
+                  "kbsync search --like INC-1001", "kbsync search - < stacktrace.txt"],
     )  # fmt: skip
     add_command(app, "show", show, panel=LOOK, examples=["kbsync show INC-1001"])
     add_command(

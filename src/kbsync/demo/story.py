@@ -17,9 +17,9 @@ from kbsync.pipeline.changes import reopen_incident, upsert_incidents
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.run import Progress, no_progress
 from kbsync.pipeline.sync import sync_once
-from kbsync.pipeline.transform.body import HEADINGS
+from kbsync.views.question import Question
 from kbsync.views.report import View
-from kbsync.views.search import Question, search_view
+from kbsync.views.search import search_view
 from kbsync.views.status import status_view
 from kbsync.views.story import explain_view
 
@@ -35,7 +35,6 @@ QUERIES = (
 REOPENED_QUERY = "las integraciones fallan desde medianoche porque venció el certificado"
 
 _HITS = 3
-_RESOLUTIONS = tuple(headings[4] for headings in HEADINGS.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +193,7 @@ def _counts(report: RunReport) -> View:
 
 
 def _hits(engine: Engine, query: str) -> list[View]:
-    hits = search_view(engine, Question(query, _HITS, solution_headings=_RESOLUTIONS))["hits"]
+    hits = search_view(engine, Question(query, _HITS))["hits"]
     return hits if isinstance(hits, list) else []
 
 

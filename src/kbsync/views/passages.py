@@ -5,7 +5,7 @@ Invariant: a heading inside a code block is code, so a section ends only at a he
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 EXCERPT_CHARACTERS = 280
 SECTION_CHARACTERS = 4_000
@@ -32,11 +32,13 @@ def title_of(text: str) -> str:
     return first[2:].strip() if first.startswith("# ") else ""
 
 
-def section_of(text: str, headings: Sequence[str]) -> str:
-    """Return the text of the first of these sections that there is, cut at 4,000 characters."""
-    sections = dict(_sections(text))
-    found = next((sections[heading] for heading in headings if sections.get(heading)), "")
-    return cut(found, SECTION_CHARACTERS)
+def sections_of(text: str, headings: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the text of each named section, cut at 4,000 characters; empty where there is none."""
+    found = dict(_sections(text))
+    return {
+        name: cut(next((found[each] for each in named if found.get(each)), ""), SECTION_CHARACTERS)
+        for name, named in headings.items()
+    }
 
 
 def cut(text: str, most_characters: int) -> str:

@@ -10,6 +10,7 @@ from kbsync.errors import IncidentRejectedError, KbSyncError, UnknownIncidentErr
 from kbsync.model import SYNC_STATUS, Document, Stage, State, StoredIncident, SyncRecord, sidecar_key
 from kbsync.queueing import in_stage, utc_text
 from kbsync.views.report import View, iso
+from kbsync.views.standing import UNMADE
 
 _NEXT = {
     State.PENDING: "the next run looks at it",
@@ -107,7 +108,7 @@ def _wants(engine: Engine, stored: StoredIncident | None) -> str:
         desired = engine.transform.desired(stored)
     except IncidentRejectedError as error:
         return f"a document that cannot be made: {error}"
-    except (RecursionError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except UNMADE as error:
         return f"a document that cannot be made ({type(error).__name__})"
     if isinstance(desired, Document):
         return "a document"

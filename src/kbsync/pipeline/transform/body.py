@@ -20,6 +20,12 @@ HEADINGS = {
 }  # fmt: skip
 """The word for a document without any title, then the sections in their order."""
 
+SECTIONS = (
+    "problem", "error_message", "root_cause", "resolution", "steps", "code_changes", "affected_systems",
+    "tags",
+)  # fmt: skip
+"""What programs call the sections, in their order."""
+
 _LANGUAGE_NAMES = {
     "spa": "es", "spanish": "es", "español": "es", "espanol": "es", "castellano": "es",
     "eng": "en", "english": "en", "inglés": "en", "ingles": "en",

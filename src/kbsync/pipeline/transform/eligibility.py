@@ -1,7 +1,7 @@
 """Whether an incident wants a document at all: status first, then the operator's rules; pure."""
 
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from kbsync.model import Attributes, NoDocument, WithdrawReason
 from kbsync.pipeline.transform.clean import clean_line
@@ -24,10 +24,17 @@ def refusal(attributes: Attributes, rules: TransformRules) -> NoDocument | None:
         (WithdrawReason.CONFIDENTIAL, rules.confidential),
         (WithdrawReason.EXCLUDED, rules.exclude),
     ):
-        for rule in group:
-            if matched := _matched(attributes, rule):
-                return NoDocument(reason, f"{rule[0]} is {matched}")
+        if matched := first_match(attributes, group):
+            return NoDocument(reason, matched)
     return None
+
+
+def first_match(attributes: Attributes, group: Iterable[Rule]) -> str:
+    """Return in words the first of these rules that holds, or an empty text."""
+    for rule in group:
+        if matched := _matched(attributes, rule):
+            return f"{rule[0]} is {matched}"
+    return ""
 
 
 def _matched(attributes: Attributes, rule: Rule) -> str:

@@ -5,15 +5,22 @@ clean -> redact -> Markdown -> clean and redact again (what markup hid) -> body,
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 
 from kbsync.errors import DocumentTooLargeError
 from kbsync.model import Attributes, Desired, Document, StoredIncident
-from kbsync.pipeline.transform.body import TEMPLATE_VERSION, language_of, render_body, title_of
+from kbsync.pipeline.transform.body import (
+    HEADINGS,
+    SECTIONS,
+    TEMPLATE_VERSION,
+    language_of,
+    render_body,
+    title_of,
+)
 from kbsync.pipeline.transform.canonical import digest_of, length_prefixed_digest
 from kbsync.pipeline.transform.clean import clean, clean_line, excerpt
-from kbsync.pipeline.transform.eligibility import refusal
+from kbsync.pipeline.transform.eligibility import first_match, refusal
 from kbsync.pipeline.transform.json_record import render_json_record
 from kbsync.pipeline.transform.keys import document_key, json_key
 from kbsync.pipeline.transform.markup import to_markdown
@@ -69,6 +76,26 @@ class IncidentTransform:
         `kb_sync_status` is no part of it, and equal numbers and sets are equal in every form.
         """
         return digest_of({name: attributes[name] for name in self.source_attributes if name in attributes})
+
+    @property
+    def sections(self) -> Mapping[str, tuple[str, ...]]:
+        """The parts of a document by name, each with its heading in every language."""
+        return dict(zip(SECTIONS, zip(*(names[1:] for names in HEADINGS.values()), strict=True), strict=True))
+
+    def symptom(self, stored: StoredIncident) -> str:
+        """Return title, error message and problem, redacted, whatever the status; empty where confidential.
+
+        Raises:
+            UnreadableIncidentError: one of them is no text.
+            RedactionFailedError: redaction could not run, so the text may not leave.
+        """
+        if first_match(stored.attributes, self._rules.confidential):
+            return ""
+        notes: dict[str, None] = {}
+        publishing = _Publishing(self._rules, notes.setdefault)
+        incident = publishing.publishable(read_incident(stored.attributes, self._rules, notes.setdefault))
+        parts = (incident.title, incident.error_message, incident.description)
+        return "\n".join(filter(None, parts))
 
     def desired(self, stored: StoredIncident) -> Desired:
         """Return the document that the incident wants, or the reason why it wants none.
