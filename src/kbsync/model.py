@@ -200,6 +200,13 @@ class Mark:
     create: bool = True
     reset: bool = False
     """Give the incident its attempts back, and release it from quarantine."""
+    doubt: bool = False
+    """Forget the fingerprint: its objects may have changed since the record was written."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it changes nothing but when the incident is due."""
+        return not (self.reset or self.doubt)
 
 
 @dataclass(frozen=True, slots=True)

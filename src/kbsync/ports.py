@@ -117,8 +117,8 @@ class Ledger(Protocol):
     def mark(self, marks: Sequence[Mark]) -> None:
         """Put each incident into the publish queue with a due of its own; repeat as often as you like.
 
-        State and content attributes stay (a new record is `pending`). A mark also moves an entry out of the
-        confirm queue: the publisher puts it back.
+        State and content attributes stay, but for what the mark itself says (a new record is `pending`). A
+        mark also moves an entry out of the confirm queue: the publisher puts it back.
         """
         ...
 

@@ -76,13 +76,15 @@ def outcome_of(save: Save, stored: SyncRecord | None) -> SaveOutcome:
 def marked(record: SyncRecord | None, mark: Mark, shards: int) -> SyncRecord | None:
     """Return the record as a mark leaves it, due in the publish queue; None where the mark creates nothing.
 
-    State and content stay as they are. A reset gives the attempts back and ends quarantine, also one that
-    still waits for its withdrawal.
+    State and content stay as they are; where there is doubt, the fingerprint goes. A reset gives the attempts
+    back and ends quarantine, also one that still waits for its withdrawal.
     """
     if record is None:
         if not mark.create:
             return None
         record = SyncRecord(incident_id=mark.incident_id)
+    if mark.doubt:
+        record = replace(record, fingerprint="")
     if mark.reset:
         record = replace(record, attempts=0)
         if record.state is State.QUARANTINED:

@@ -161,6 +161,25 @@ def test_reset_mark_releases_from_quarantine(ledger: Ledger) -> None:
     assert record.transitions[-1] == Transition(NOON, "", State.PENDING, "retry requested")
 
 
+def test_mark_in_doubt_forgets_the_fingerprint_and_nothing_else(ledger: Ledger) -> None:
+    """Whoever saw that an object may be another lets the publisher look, without holding its lease."""
+    saved(ledger, FULL)
+
+    ledger.mark([Mark("INC-1", LATER, doubt=True)])
+
+    record = stored(ledger)
+    unmarked = replace(FULL, fingerprint="", expires_at=None)
+    assert (record.queue, record.due > FULL.due) == ("publish#0", True)
+    assert replace(record, queue=FULL.queue, due=FULL.due) == unmarked
+
+
+def test_mark_in_doubt_of_an_unknown_incident_creates_a_pending_record(ledger: Ledger) -> None:
+    """What was put too late for an incident that the ledger has forgotten is looked for all the same."""
+    ledger.mark([Mark("INC-1", NOON, doubt=True)])
+
+    assert (stored(ledger).state, stored(ledger).queue) == (State.PENDING, "publish#0")
+
+
 def test_reset_mark_changes_the_end_of_a_withdrawal_into_quarantine(ledger: Ledger) -> None:
     """A retry asked for before the withdrawal is over is not lost."""
     saved(ledger, SyncRecord(incident_id="INC-1", state=State.WITHDRAWING, target=State.QUARANTINED))

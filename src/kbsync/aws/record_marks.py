@@ -1,8 +1,8 @@
 """Marks on sync records: many by statements, and each that did not take by itself or inside a transaction.
 
 Imports the table, the records' form, the model and queueing. Invariant: a mark touches the queue attributes
-only (a reset also what it resets, on the condition that it still is what was read), so that it never takes
-back what a publisher wrote meanwhile.
+only (one that is not plain also what it changes, on the condition that it still is what was read), so that it
+never takes back what a publisher wrote meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ class RecordMarks:
 
         A read in hundreds and a write in twenty-fives. Killed midway, some are marked: repeat it.
         """
-        plain = {mark.incident_id: mark for mark in marks if not mark.reset}
+        plain = {mark.incident_id: mark for mark in marks if mark.is_plain}
         held = self.read(list(plain))
         wanted, statements = [], []
         for mark in plain.values():
@@ -53,7 +53,7 @@ class RecordMarks:
                 statements.append(mark_statement(self._table.name, record, read))
         codes = self._table.run_statements(statements)
         again = [mark for mark, code in zip(wanted, codes, strict=True) if code]
-        for mark in (*again, *(mark for mark in marks if mark.reset)):
+        for mark in (*again, *(mark for mark in marks if not mark.is_plain)):
             self._mark(mark)
 
     def _mark(self, mark: Mark) -> None:

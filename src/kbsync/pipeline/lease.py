@@ -39,6 +39,15 @@ class PublisherLease:
         if self.lease.expires_at - now <= timedelta(seconds=needed):
             self.ensure_ours()
 
+    def ensure_outlived(self) -> None:
+        """Return where no other run can have taken over while an effect took place.
+
+        Raises:
+            LeaseLostError (fatal): another run has; what was done came too late.
+        """
+        if self._engine.now() >= self.lease.expires_at:
+            self.ensure_ours()
+
     def ensure_ours(self) -> None:
         """Renew the lease at once; raise LeaseLostError (fatal) where another run has it."""
         now = self._engine.now()

@@ -2,15 +2,16 @@
 
 Knows the ports; called by publish.py under the lease. Invariant: each effect is conditional on something
 that was known before the incident was read, so a stalled publisher cannot overwrite or remove what a newer
-one put.
+one put; where equal bytes or an absence make it hold all the same, the newer one is told to look again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from kbsync.errors import WriteConflictError
-from kbsync.model import Document, PutReply, StoredIncident, SyncRecord, SyncStatus
+from kbsync.errors import LeaseLostError, WriteConflictError
+from kbsync.model import Document, Mark, PutReply, StoredIncident, SyncRecord, SyncStatus
 from kbsync.pipeline.plan import says_synced
 from kbsync.pipeline.run import Run
 
@@ -36,16 +37,33 @@ def etag_of(run: Run, key: str) -> str:
     return head.etag if head else ""
 
 
+@contextmanager
+def _held(run: Run, incident_id: str) -> Iterator[None]:
+    """Hold the lease around one put or delete; where that outlasted it, have the new publisher look again.
+
+    The object itself is left to that publisher: it may have adopted, as its own, what came too late.
+    """
+    run.lease.ensure()
+    try:
+        yield
+    finally:
+        try:
+            run.lease.ensure_outlived()
+        except LeaseLostError:
+            run.engine.ledger.mark([Mark(incident_id, run.engine.now(), doubt=True)])
+            raise
+
+
 def put_object(
     run: Run, document: Document, key: str, content: bytes, etag: str, incident_id: str
 ) -> PutReply:
     """Put one object on a known ETag; our own fingerprint under the key counts as our put."""
-    run.lease.ensure()
     documents = run.engine.documents
     try:
-        reply = documents.put(
-            key, content, fingerprint=document.fingerprint, incident_id=incident_id, if_etag=etag
-        )
+        with _held(run, incident_id):
+            reply = documents.put(
+                key, content, fingerprint=document.fingerprint, incident_id=incident_id, if_etag=etag
+            )
     except WriteConflictError:
         head = documents.head(key)
         if head is None or head.fingerprint != document.fingerprint:
@@ -85,18 +103,18 @@ def delete_json_record(run: Run, record: SyncRecord) -> SyncRecord:
     """Delete the JSON record, or what a killed run left under its key; returns the record without it."""
     key = record.json_key or run.engine.transform.json_key(record.incident_id)
     if key:
-        delete_object(run, key, record.json_etag)
+        delete_object(run, record.incident_id, key, record.json_etag)
     return replace(record, json_key="", json_hash="", json_etag="")
 
 
-def delete_object(run: Run, key: str, etag: str) -> datetime | None:
+def delete_object(run: Run, incident_id: str, key: str, etag: str) -> datetime | None:
     """Delete one object that holds what we know it holds; an absent one is what we want."""
     if not etag:
         if run.engine.documents.head(key) is not None:
             raise WriteConflictError("an object stands where none was known")
         return None
-    run.lease.ensure()
-    at = run.engine.documents.delete(key, if_etag=etag)
+    with _held(run, incident_id):
+        at = run.engine.documents.delete(key, if_etag=etag)
     if at is not None:
         run.count(objects_deleted=1)
     return at

@@ -179,8 +179,9 @@ def _withdraw(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord
 
     What is absent already was deleted at an unknown moment by a killed run: now is an upper bound of it.
     """
-    removed_at = delete_object(run, record.document_key, record.body_etag) or run.engine.now()
-    sidecar_at = delete_object(run, sidecar_key(record.document_key), record.sidecar_etag) or removed_at
+    each, key = record.incident_id, record.document_key
+    removed_at = delete_object(run, each, key, record.body_etag) or run.engine.now()
+    sidecar_at = delete_object(run, each, sidecar_key(key), record.sidecar_etag) or removed_at
     run.count(withdrawn=1)
     gone_at = max(removed_at, sidecar_at)
     if record.published_at and record.state is State.WITHDRAWING and not holds_document(record):
