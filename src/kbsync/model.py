@@ -203,11 +203,6 @@ class Mark:
     doubt: bool = False
     """Forget the fingerprint: its objects may have changed since the record was written."""
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it changes nothing but when the incident is due."""
-        return not (self.reset or self.doubt)
-
 
 @dataclass(frozen=True, slots=True)
 class Save:

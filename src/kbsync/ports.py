@@ -7,6 +7,7 @@ translate: they hold no policy, retry nothing that is conditional, and raise the
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
 from kbsync.knowledge import DocumentInfo, Hit, IngestionJob
@@ -35,6 +36,16 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     cursor: str = ""
+
+
+class Noted(StrEnum):
+    """What became of one write of `kb_sync_status`."""
+
+    WRITTEN = "written"
+    CHANGED = "changed"
+    """The item is not what was read, or is gone: nothing was written of it."""
+    REFUSED = "refused"
+    """The table takes no map on this item, which is too full: only its owner can mend that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +83,11 @@ class IncidentStore(Protocol):
         """Return how many incidents the table holds by the text of their status (reads all of it on AWS)."""
         ...
 
-    def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[bool]:
+    def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[Noted]:
         """Replace the whole `kb_sync_status` map of items that still are what was read, in few calls.
 
-        One answer each, in order: False where an item has changed or is gone: nothing was written of it, no
-        item was created, and no other is stopped. Where an error ends it, some may be written: read anew and
-        repeat it.
+        One answer each, in order. What cannot be written creates no item and stops no other. Where an error
+        ends it, some may be written: read anew and repeat it.
         """
         ...
 

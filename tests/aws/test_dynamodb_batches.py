@@ -12,6 +12,7 @@ from kbsync.aws.attributes import value_of
 from kbsync.aws.dynamo_table import Statement, calls_of, quoted
 from kbsync.errors import AccessDeniedError, ConfigInvalidError, ThrottledError, UnavailableError
 from kbsync.model import Mark, Save, SaveOutcome, State, SyncRecord, SyncStatus
+from kbsync.ports import Noted
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
@@ -144,7 +145,7 @@ def test_notes_and_drops_go_in_calls_of_twenty_five_and_none_alone(tables: AwsTa
         noted = tables.store.write_sync_statuses([(each, SyncStatus(synced=True)) for each in read.values()])
         dropped = tables.ledger.drop(saves)
 
-    assert (noted, dropped) == ([True] * 30, [SaveOutcome.SAVED] * 30)
+    assert (noted, dropped) == ([Noted.WRITTEN] * 30, [SaveOutcome.SAVED] * 30)
     assert [len(each["Statements"]) for each in asked] == [25, 5, 25, 5]
     assert (updates, deletes) == ([], [])
 
@@ -220,7 +221,7 @@ def test_service_without_statements_is_written_item_by_item(tables: AwsTables, c
         dropped = tables.ledger.drop(saves[1:])
         noted = tables.store.write_sync_statuses([(read, SyncStatus(synced=True))])
 
-    assert (outcomes, dropped, noted) == ([SaveOutcome.SAVED], [SaveOutcome.SAVED], [True])
+    assert (outcomes, dropped, noted) == ([SaveOutcome.SAVED], [SaveOutcome.SAVED], [Noted.WRITTEN])
     assert tables.ledger.records(["INC-0", "INC-1"]) == {"INC-0": saves[0].record}
 
 

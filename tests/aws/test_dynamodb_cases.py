@@ -17,7 +17,7 @@ from kbsync.model import Document, Mark, State, StoredIncident, SyncStatus
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
 from kbsync.pipeline.transform.transform import IncidentTransform
-from kbsync.ports import IncidentChange
+from kbsync.ports import IncidentChange, Noted
 
 
 @dataclass
@@ -140,7 +140,7 @@ def test_o_10_note_is_written_whatever_the_map_was(
     if way == "single":
         written = tables.store.write_sync_status(read, note)
     else:
-        [written] = tables.store.write_sync_statuses([(read, note)])
+        written = tables.store.write_sync_statuses([(read, note)]) == [Noted.WRITTEN]
 
     assert written
     assert read_base(tables).attributes["kb_sync_status"] == {
@@ -161,7 +161,7 @@ def test_o_11_numbers_in_odd_forms_make_the_same_document_every_time(tables: Aws
     assert document_of(first) == document_of(second)
     assert "5432" in document_of(first).body.decode()
     assert "5432.0" not in document_of(first).body.decode()
-    assert tables.store.write_sync_statuses([(first, SyncStatus(synced=True))]) == [True]
+    assert tables.store.write_sync_statuses([(first, SyncStatus(synced=True))]) == [Noted.WRITTEN]
 
 
 @pytest.mark.parametrize("tags", [["weekend", "db", "alpha"], ["db"]], ids=["three", "one"])
@@ -173,7 +173,7 @@ def test_o_12_sets_are_read_compared_and_rendered_in_one_order(tables: AwsTables
     assert document_of(read).body == document_of(replace_tags(read, sorted(tags))).body
     assert tables.store.write_sync_status(read, SyncStatus(synced=False))
     again = read_base(tables)
-    assert tables.store.write_sync_statuses([(again, SyncStatus(synced=True))]) == [True]
+    assert tables.store.write_sync_statuses([(again, SyncStatus(synced=True))]) == [Noted.WRITTEN]
 
 
 def replace_tags(read: StoredIncident, tags: list[str]) -> StoredIncident:
@@ -253,7 +253,8 @@ def test_o_16_status_of_a_deleted_incident_creates_no_item(tables: AwsTables, wa
     if way == "single":
         written = [tables.store.write_sync_status(read[each], note) for each in ("INC-1001", "INC-2")]
     else:
-        written = tables.store.write_sync_statuses([(read["INC-1001"], note), (read["INC-2"], note)])
+        outcomes = tables.store.write_sync_statuses([(read["INC-1001"], note), (read["INC-2"], note)])
+        written = [outcome is Noted.WRITTEN for outcome in outcomes]
 
     assert written == [False, True]
     assert tables.store.read(["INC-1001"]) == {}
@@ -286,7 +287,7 @@ def test_o_18_note_fits_beside_a_description_of_399000_bytes(tables: AwsTables, 
     if way == "single":
         written = tables.store.write_sync_status(read, note)
     else:
-        [written] = tables.store.write_sync_statuses([(read, note)])
+        written = tables.store.write_sync_statuses([(read, note)]) == [Noted.WRITTEN]
 
     assert written
     assert not tables.store.write_sync_status(read, note)
@@ -316,7 +317,7 @@ def test_o_18_note_that_finds_little_room_is_written_without_times_and_error(
     if way == "single":
         written = tables.store.write_sync_status(read, note)
     else:
-        [written] = tables.store.write_sync_statuses([(read, note)])
+        written = tables.store.write_sync_statuses([(read, note)]) == [Noted.WRITTEN]
 
     assert written
     assert read_base(tables).attributes["kb_sync_status"] == {"synced": False, "sync_attempts": Decimal(1)}
@@ -341,7 +342,7 @@ def test_o_18_note_that_finds_no_room_stops_no_other(tables: AwsTables) -> None:
         pytest.raises(IncidentRejectedError, match="refuses kb_sync_status"),
     ):
         tables.store.write_sync_status(read, note)
-    assert outcomes == [False, True]
+    assert outcomes == [Noted.REFUSED, Noted.WRITTEN]
 
 
 def no_room(asked: dict[str, Any]) -> dict[str, Any]:
@@ -369,11 +370,11 @@ def test_item_of_more_attributes_than_a_condition_holds_is_noted_and_still_watch
     tables.put(an_incident(**many))
     read = read_base(tables)
 
-    assert tables.store.write_sync_statuses([(read, SyncStatus(synced=False))]) == [True]
+    assert tables.store.write_sync_statuses([(read, SyncStatus(synced=False))]) == [Noted.WRITTEN]
     again = read_base(tables)
     assert tables.store.write_sync_status(again, SyncStatus(synced=True))
     tables.put(an_incident(**many, title="changed"))
-    assert tables.store.write_sync_statuses([(again, SyncStatus(synced=True))]) == [False]
+    assert tables.store.write_sync_statuses([(again, SyncStatus(synced=True))]) == [Noted.CHANGED]
 
 
 @pytest.mark.parametrize("name", ["a-b", "a.b", 'a"b', "ñ", "status#1", "name"], ids=ascii)
@@ -382,7 +383,7 @@ def test_attributes_with_odd_names_stand_in_no_way(tables: AwsTables, name: str)
     tables.put(an_incident(**{name: "x"}))
     read = read_base(tables)
 
-    assert tables.store.write_sync_statuses([(read, SyncStatus(synced=False))]) == [True]
+    assert tables.store.write_sync_statuses([(read, SyncStatus(synced=False))]) == [Noted.WRITTEN]
     assert tables.store.write_sync_status(read_base(tables), SyncStatus(synced=True))
 
 

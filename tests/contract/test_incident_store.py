@@ -13,7 +13,7 @@ from kbsync.local.database import LocalDatabase
 from kbsync.local.incident_store import LocalIncidentStore
 from kbsync.local.ledger import LocalLedger
 from kbsync.model import Attributes, Mark, StoredIncident, SyncStatus
-from kbsync.ports import IncidentChange, IncidentStore, Ledger
+from kbsync.ports import IncidentChange, IncidentStore, Ledger, Noted
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
@@ -167,7 +167,7 @@ def test_sync_status_replaces_the_whole_map_in_the_original_form(subject: Subjec
     subject.put(item(title="a", kb_sync_status={"synced": "yes", "extra": "x"}))
     status = SyncStatus(synced=True, synced_at=NOON, last_sync_attempt=NOON)
 
-    assert subject.store.write_sync_statuses([(read_one(subject), status)]) == [True]
+    assert subject.store.write_sync_statuses([(read_one(subject), status)]) == [Noted.WRITTEN]
 
     written = read_one(subject).attributes
     assert written["title"] == "a"
@@ -185,7 +185,7 @@ def test_sync_status_is_written_over_any_wrong_shape(subject: Subject, before: o
     subject.put(item(kb_sync_status=before))
 
     status = SyncStatus(synced=False, sync_attempts=2, last_sync_error="why")
-    assert subject.store.write_sync_statuses([(read_one(subject), status)]) == [True]
+    assert subject.store.write_sync_statuses([(read_one(subject), status)]) == [Noted.WRITTEN]
 
     assert read_one(subject).attributes["kb_sync_status"] == {
         "synced": False,
@@ -200,7 +200,7 @@ def test_sync_status_is_not_written_over_a_changed_item(subject: Subject) -> Non
     read = read_one(subject)
     subject.put(item(title="b"))
 
-    assert subject.store.write_sync_statuses([(read, SyncStatus(synced=True))]) == [False]
+    assert subject.store.write_sync_statuses([(read, SyncStatus(synced=True))]) == [Noted.CHANGED]
 
     assert "kb_sync_status" not in read_one(subject).attributes
 
@@ -211,7 +211,7 @@ def test_sync_status_never_creates_an_item(subject: Subject) -> None:
     read = read_one(subject)
     subject.delete("INC-1")
 
-    assert subject.store.write_sync_statuses([(read, SyncStatus(synced=True))]) == [False]
+    assert subject.store.write_sync_statuses([(read, SyncStatus(synced=True))]) == [Noted.CHANGED]
 
     assert subject.store.read(["INC-1"]) == {}
 
@@ -227,7 +227,7 @@ def test_sync_statuses_are_written_each_on_its_own_condition(subject: Subject) -
 
     outcomes = subject.store.write_sync_statuses([(read[f"INC-{n}"], status) for n in range(30)])
 
-    assert outcomes == [n not in (7, 8) for n in range(30)]
+    assert outcomes == [Noted.CHANGED if n in (7, 8) else Noted.WRITTEN for n in range(30)]
     written = subject.store.read([f"INC-{n}" for n in range(30)])
     assert {name for name, each in written.items() if "kb_sync_status" in each.attributes} == {
         f"INC-{n}" for n in range(30) if n not in (7, 8)
@@ -241,7 +241,7 @@ def test_sync_status_is_not_written_where_an_attribute_of_the_document_appeared(
     read = read_one(subject)
     subject.put(item(resolution={"description": "new"}))
 
-    assert subject.store.write_sync_statuses([(read, SyncStatus(synced=True))]) == [False]
+    assert subject.store.write_sync_statuses([(read, SyncStatus(synced=True))]) == [Noted.CHANGED]
 
 
 def test_change_writes_item_and_mark_together(subject: Subject) -> None:

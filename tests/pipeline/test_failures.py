@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,10 @@ from builders import Home, an_incident
 from kbsync.engine import Policy
 from kbsync.errors import AccessDeniedError, RedactionFailedError, ThrottledError, UnavailableError
 from kbsync.local.faults import LocalFaults
-from kbsync.model import Mark, State
+from kbsync.model import Mark, State, StoredIncident, SyncStatus
 from kbsync.pipeline.changes import retry_incidents, update_incident, upsert_incidents
 from kbsync.pipeline.sync import sync_once
+from kbsync.ports import Noted
 
 OpenHome = Callable[..., Home]
 POISON = {"x": b"\x00\x01"}
@@ -262,7 +263,7 @@ def test_incident_that_changes_while_it_is_unsynced_is_looked_at_again(home: Hom
     update_incident(home.engine, "INC-1001", {"description": "First edit"})
     write, raced = home.incidents.write_sync_statuses, []
 
-    def racing(writes: object) -> list[bool]:
+    def racing(writes: object) -> list[Noted]:
         if not raced:
             raced.append(1)
             stored = home.incidents.read(["INC-1001"])["INC-1001"]
@@ -441,3 +442,53 @@ def test_undeliverable_alert_never_fails_the_run(home: Home) -> None:
 
     assert report.indexed == 2
     assert "an alert could not be delivered: UnavailableError" in report.messages
+
+
+def refusing_the_map_of(home: Home, incident_id: str) -> None:
+    """Let the table take no `kb_sync_status` on one item, as DynamoDB does where 400 KB are full."""
+    write = home.incidents.write_sync_statuses
+
+    def full(writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[Noted]:
+        written = iter(write([each for each in writes if each[0].incident_id != incident_id]))
+        return [Noted.REFUSED if read.incident_id == incident_id else next(written) for read, _ in writes]
+
+    home.incidents.write_sync_statuses = full  # type: ignore[method-assign]
+
+
+def test_item_without_room_for_the_map_is_set_aside_after_its_attempts(home: Home) -> None:
+    """It can never say `synced: true`: counted as its own failure, searchable all the same, others go on."""
+    upsert_incidents(home.engine, [*many(3), an_incident()])
+    refusing_the_map_of(home, "INC-1001")
+
+    reports = [sync_once(home.engine) for _ in range(4)]
+
+    assert [(each.indexed, each.failed) for each in reports] == [(3, 1), (0, 1), (0, 1), (0, 0)]
+    record = home.ledger.records(["INC-1001"])["INC-1001"]
+    assert (record.state, record.attempts, record.queue) == (State.QUARANTINED, 3, "")
+    assert "400 KB" in record.reason
+    assert (reports[1].objects_written, home.found("pool exhausted")[0]) == (0, "INC-1001")
+
+
+def test_document_is_not_replaced_while_its_incident_cannot_stop_saying_synced(home: Home) -> None:
+    """P2: `synced: true` must not stand beside another content; the edit fails as its own."""
+    upsert_incidents(home.engine, [*many(3), an_incident()])
+    sync_once(home.engine)
+    refusing_the_map_of(home, "INC-1001")
+    update_incident(home.engine, "INC-1001", {"description": "edited"})
+
+    report = sync_once(home.engine)
+
+    assert (report.failed, report.objects_written) == (1, 0)
+    assert "400 KB" in report.errors[0].error
+
+
+def test_withdrawal_goes_on_although_the_incident_cannot_stop_saying_synced(home: Home) -> None:
+    """P3: what must go goes, whatever the item can say."""
+    upsert_incidents(home.engine, [*many(3), an_incident()])
+    sync_once(home.engine)
+    refusing_the_map_of(home, "INC-1001")
+    update_incident(home.engine, "INC-1001", {"status": "OPEN"})
+
+    report = sync_once(home.engine)
+
+    assert (report.failed, report.withdrawn, home.state()) == (0, 1, "withdrawn")

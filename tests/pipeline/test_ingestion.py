@@ -15,6 +15,7 @@ from kbsync.model import State
 from kbsync.pipeline.changes import reopen_incident, update_incident, upsert_incidents
 from kbsync.pipeline.ingest import ACTIVE, OWED
 from kbsync.pipeline.sync import sync_once
+from kbsync.ports import Noted
 
 OpenHome = Callable[..., Home]
 
@@ -312,7 +313,7 @@ def test_status_written_by_another_while_confirming_goes_back_to_the_publisher(h
     """The last write is conditional: an incident that changed in that moment is looked at again."""
     upsert_incidents(home.engine, [an_incident()])
     write = home.incidents.write_sync_statuses
-    home.incidents.write_sync_statuses = lambda writes: [False] * len(writes)  # type: ignore[method-assign]
+    home.incidents.write_sync_statuses = lambda writes: [Noted.CHANGED] * len(writes)  # type: ignore[method-assign]
     sync_once(home.engine)
     home.incidents.write_sync_statuses = write  # type: ignore[method-assign]
     assert home.map_of()["synced"] is False

@@ -20,7 +20,7 @@ from kbsync.aws.record_marks import RecordMarks
 from kbsync.aws.tables import METADATA, STATUS_INDEX
 from kbsync.errors import IncidentRejectedError
 from kbsync.model import SYNC_STATUS, StoredIncident, SyncStatus
-from kbsync.ports import IncidentChange, Page
+from kbsync.ports import IncidentChange, Noted, Page
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import QueryOutputTypeDef, ScanOutputTypeDef
@@ -128,25 +128,24 @@ class DynamoIncidentStore:
             lambda: self._holds(read, wanted),
         )
 
-    def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[bool]:
+    def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[Noted]:
         """Do many `write_sync_status` in few calls; one outcome each, in order.
 
         A statement that did not hold is written again by itself: PartiQL's idea of equality is not to decide.
-        False also where an item has no place for the map: it stops no other, and stays due.
         """
         codes = self._table.run_statements(
             [status_statement(self._table.name, read, status, self._watched) for read, status in writes]
         )
         return [
-            self._write_again(read, status) if code else True
+            self._write_again(read, status) if code else Noted.WRITTEN
             for (read, status), code in zip(writes, codes, strict=True)
         ]
 
-    def _write_again(self, read: StoredIncident, status: SyncStatus) -> bool:
+    def _write_again(self, read: StoredIncident, status: SyncStatus) -> Noted:
         try:
-            return self.write_sync_status(read, status)
+            return Noted.WRITTEN if self.write_sync_status(read, status) else Noted.CHANGED
         except IncidentRejectedError:
-            return False
+            return Noted.REFUSED
 
     def change(self, changes: Sequence[IncidentChange]) -> list[bool]:
         """Write incidents and their marks; False where a token no longer holds: nothing was written of it."""

@@ -42,7 +42,7 @@ class RecordMarks:
 
         A read in hundreds and a write in twenty-fives. Killed midway, some are marked: repeat it.
         """
-        plain = {mark.incident_id: mark for mark in marks if mark.is_plain}
+        plain = {mark.incident_id: mark for mark in marks if _is_plain(mark)}
         held = self.read(list(plain))
         wanted, statements = [], []
         for mark in plain.values():
@@ -53,7 +53,7 @@ class RecordMarks:
                 statements.append(mark_statement(self._table.name, record, read))
         codes = self._table.run_statements(statements)
         again = [mark for mark, code in zip(wanted, codes, strict=True) if code]
-        for mark in (*again, *(mark for mark in marks if not mark.is_plain)):
+        for mark in (*again, *(mark for mark in marks if not _is_plain(mark))):
             self._mark(mark)
 
     def _mark(self, mark: Mark) -> None:
@@ -114,6 +114,11 @@ class RecordMarks:
         if conditions:
             update["ConditionExpression"] = " AND ".join(conditions)
         return update
+
+
+def _is_plain(mark: Mark) -> bool:
+    """Whether it changes nothing but when the incident is due."""
+    return not (mark.reset or mark.doubt)
 
 
 def _reset(

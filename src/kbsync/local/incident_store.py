@@ -12,7 +12,7 @@ from kbsync.local.attributes_codec import decode_attributes, encode_attributes
 from kbsync.local.database import LocalDatabase, Row, cut_page
 from kbsync.local.record_table import RecordTable
 from kbsync.model import SYNC_STATUS, Attributes, StoredIncident, SyncStatus
-from kbsync.ports import IncidentChange, Page
+from kbsync.ports import IncidentChange, Noted, Page
 
 
 class LocalIncidentStore:
@@ -54,7 +54,7 @@ class LocalIncidentStore:
         rows = self._database.query("SELECT coalesce(status, ''), count(*) FROM incidents GROUP BY 1")
         return {str(status): int(count) for status, count in rows}
 
-    def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[bool]:
+    def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[Noted]:
         """Replace the map of items that still are what was read, all of them in one transaction."""
         with self._database.transaction():
             return [self._write_sync_status(read, status) for read, status in writes]
@@ -72,11 +72,11 @@ class LocalIncidentStore:
         """Delete an item without a mark, as a program that knows nothing of kbsync does."""
         self._database.query("DELETE FROM incidents WHERE incident_id = ?", (incident_id,))
 
-    def _write_sync_status(self, read: StoredIncident, status: SyncStatus) -> bool:
+    def _write_sync_status(self, read: StoredIncident, status: SyncStatus) -> Noted:
         if self._token(read.incident_id) != read.token:
-            return False
+            return Noted.CHANGED
         self._write(read.incident_id, {**read.attributes, SYNC_STATUS: status.as_map()})
-        return True
+        return Noted.WRITTEN
 
     def _change(self, change: IncidentChange) -> bool:
         if self._token(change.incident_id) != change.token:

@@ -16,8 +16,10 @@ from kbsync.model import (
     sidecar_key,
 )
 from kbsync.pipeline.mark import moved, queued, save_records, settled, tombstone
+from kbsync.pipeline.objects import NO_ROOM, say
 from kbsync.pipeline.plan import says_synced
 from kbsync.pipeline.run import Run
+from kbsync.ports import Noted
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,11 @@ def finish_page(run: Run, finished: Sequence[Finished], job_id: str) -> int:
     if not finished:
         return 0
     incidents = run.engine.incidents.read([each.record.incident_id for each in finished])
-    moved_on = _say_synced(run, [(each, incidents.get(each.record.incident_id)) for each in finished])
+    said = _say_synced(run, [(each, incidents.get(each.record.incident_id)) for each in finished])
     changes = []
     for each in finished:
         incident_id = each.record.incident_id
-        record = _finish(run, each, incidents.get(incident_id), job_id, moved_on=incident_id in moved_on)
+        record = _finish(run, each, incidents.get(incident_id), job_id, said=said.get(incident_id))
         if record is not None:
             changes.append((record, each.record.due))
     save_records(run, changes)
@@ -50,8 +52,8 @@ def _is_as_published(run: Run, record: SyncRecord, stored: StoredIncident | None
     return version == record.source_version
 
 
-def _say_synced(run: Run, finished: Sequence[tuple[Finished, StoredIncident | None]]) -> set[str]:
-    """Write `synced: true` where it is proven and not said yet; returns the ids that changed meanwhile."""
+def _say_synced(run: Run, finished: Sequence[tuple[Finished, StoredIncident | None]]) -> dict[str, Noted]:
+    """Write `synced: true` where it is proven and not said yet; returns what became of each."""
     now = run.engine.now()
     status = SyncStatus(synced=True, synced_at=now, last_sync_attempt=now)
     silent = [
@@ -62,18 +64,27 @@ def _say_synced(run: Run, finished: Sequence[tuple[Finished, StoredIncident | No
         and not says_synced(stored)
         and _is_as_published(run, each.record, stored)
     ]
-    outcomes = run.engine.incidents.write_sync_statuses([(stored, status) for stored in silent])
-    return {stored.incident_id for stored, said in zip(silent, outcomes, strict=True) if not said}
+    return say(run, silent, status)
 
 
 def _finish(
-    run: Run, each: Finished, stored: StoredIncident | None, job_id: str, *, moved_on: bool
+    run: Run, each: Finished, stored: StoredIncident | None, job_id: str, *, said: Noted | None
 ) -> SyncRecord | None:
     """Return the record as it now stands, or None where it must wait a little longer."""
     record = replace(each.record, incident_exists=stored is not None)
-    if moved_on or not _is_as_published(run, record, stored):
+    if said is Noted.REFUSED:
+        return _unsaid(run, record)
+    if said is Noted.CHANGED or not _is_as_published(run, record, stored):
         return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
     return _indexed(run, record, job_id) if each.searchable else _gone(run, record)
+
+
+def _unsaid(run: Run, record: SyncRecord) -> SyncRecord:
+    """Count it against the incident: searchable as it is, it cannot say so before its owner makes room."""
+    run.fail(record.incident_id, NO_ROOM)
+    record = moved(record, State.PENDING, NO_ROOM, run_id=run.run_id, at=run.engine.now())
+    record = replace(record, refused=False)
+    return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
 
 
 def _indexed(run: Run, record: SyncRecord, job_id: str) -> SyncRecord:

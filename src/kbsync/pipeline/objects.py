@@ -5,7 +5,7 @@ that was known before the incident was read, so a stalled publisher cannot overw
 one put; where equal bytes or an absence make it hold all the same, the newer one is told to look again.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -14,21 +14,26 @@ from kbsync.errors import LeaseLostError, WriteConflictError
 from kbsync.model import Document, Mark, PutReply, StoredIncident, SyncRecord, SyncStatus
 from kbsync.pipeline.plan import says_synced
 from kbsync.pipeline.run import Run
+from kbsync.ports import Noted
+
+NO_ROOM = "the incident's item has no room for kb_sync_status: DynamoDB takes 400 KB, make it smaller"
 
 
-def unsay_synced(run: Run, incidents: Iterable[StoredIncident]) -> set[str]:
+def unsay_synced(run: Run, incidents: Iterable[StoredIncident]) -> dict[str, Noted]:
     """Make incidents that say `synced: true` say false before their documents change.
 
-    Returns the ids of those that are no longer what was read: they must be read again first.
+    Returns what became of each; one that is no longer what was read must be read again first.
     """
-    saying = [stored for stored in incidents if says_synced(stored)]
-    if not saying:
-        return set()
+    return say(run, [stored for stored in incidents if says_synced(stored)], SyncStatus(synced=False))
+
+
+def say(run: Run, incidents: Sequence[StoredIncident], status: SyncStatus) -> dict[str, Noted]:
+    """Write one `kb_sync_status` on incidents as they were read; returns what became of each."""
+    if not incidents:
+        return {}
     run.lease.ensure()
-    outcomes = run.engine.incidents.write_sync_statuses(
-        [(stored, SyncStatus(synced=False)) for stored in saying]
-    )
-    return {stored.incident_id for stored, said in zip(saying, outcomes, strict=True) if not said}
+    outcomes = run.engine.incidents.write_sync_statuses([(stored, status) for stored in incidents])
+    return {stored.incident_id: said for stored, said in zip(incidents, outcomes, strict=True)}
 
 
 def etag_of(run: Run, key: str) -> str:

@@ -18,6 +18,7 @@ from kbsync.model import Save, Stage, State, SyncRecord, sidecar_key
 from kbsync.pipeline.ingest import owe_job
 from kbsync.pipeline.mark import moved, queued, save_records, settled, tombstone
 from kbsync.pipeline.objects import (
+    NO_ROOM,
     delete_json_record,
     delete_object,
     etag_of,
@@ -26,6 +27,7 @@ from kbsync.pipeline.objects import (
 )
 from kbsync.pipeline.plan import Action, PlannedChange, holds_document, says_synced
 from kbsync.pipeline.run import Run
+from kbsync.ports import Noted
 from kbsync.queueing import in_stage
 
 OUTAGE_AFTER_REFUSALS = 5
@@ -41,21 +43,29 @@ def apply_page(run: Run, planned: Sequence[PlannedChange]) -> None:
         LeaseLostError (fatal): another run took over.
     """
     announced = _announce(run, planned)
-    moved_on = unsay_synced(
+    unsaid = unsay_synced(
         run, (change.stored for change, _ in announced if change.stored and change.action in _TOUCHING)
     )
-    run.again += sorted(moved_on)
     finished: list[tuple[SyncRecord, str]] = []
     try:
         for change, record in announced:
-            if change.incident_id in moved_on:
+            if unsaid.get(change.incident_id) is Noted.CHANGED:
+                run.again.append(change.incident_id)
                 continue
-            finished.extend((done, record.due) for done in _carry_out(run, change, record))
+            possible = _unless_it_says_synced(change, unsaid.get(change.incident_id))
+            finished.extend((done, record.due) for done in _carry_out(run, possible, record))
     finally:
         _owe(run, finished)
         save_records(run, finished)
     run.engine.ledger.drop([Save(record, due) for record, due in run.forget])
     run.forget.clear()
+
+
+def _unless_it_says_synced(change: PlannedChange, unsaid: Noted | None) -> PlannedChange:
+    """Replace no document whose incident goes on to say `synced: true`; a withdrawal is made all the same."""
+    if unsaid is Noted.REFUSED and change.action is not Action.WITHDRAW:
+        return replace(change, action=Action.REJECT, reason=NO_ROOM)
+    return change
 
 
 def _owe(run: Run, finished: Sequence[tuple[SyncRecord, str]]) -> None:
