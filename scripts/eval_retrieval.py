@@ -35,7 +35,8 @@ from kbsync.model import RunReport, State
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.sync import sync_once
 from kbsync.ports import KnowledgeBase
-from kbsync.settings import Settings, load_settings
+from kbsync.setting_sources import load_settings
+from kbsync.settings import Settings
 
 LOOKED_AT = 50
 RESAMPLES = 2_000

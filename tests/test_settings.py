@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from kbsync.errors import ConfigInvalidError
-from kbsync.settings import Settings, load_settings, variable
+from kbsync.setting_sources import load_settings
+from kbsync.settings import Settings, variable
 
 
 def write(path: Path, text: str) -> Path:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from kbsync.model import RunReport
     from kbsync.pipeline.changes import close_incident, delete_incident, reopen_incident, update_incident
     from kbsync.pipeline.sync import sync_once
-    from kbsync.settings import Settings, load_settings
+    from kbsync.setting_sources import load_settings
+    from kbsync.settings import Settings
 
     __version__: str
 
@@ -34,7 +35,7 @@ _DEFINED_IN = {
     "build_engine": "kbsync.bootstrap",
     "close_incident": "kbsync.pipeline.changes",
     "delete_incident": "kbsync.pipeline.changes",
-    "load_settings": "kbsync.settings",
+    "load_settings": "kbsync.setting_sources",
     "reopen_incident": "kbsync.pipeline.changes",
     "sync_once": "kbsync.pipeline.sync",
     "update_incident": "kbsync.pipeline.changes",

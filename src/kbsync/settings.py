@@ -1,12 +1,9 @@
-"""One frozen `Settings`: the only reader of the environment and of the configuration file.
+"""One frozen `Settings`: every choice an operator can make, with its default and what it means.
 
-Flag > environment > TOML file > default; where each value came from is kept. Imports only errors.
+`setting_sources.py` fills it from flags, environment and file. Imports only the types of settings.
 """
 
-import difflib
 import json
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -16,13 +13,11 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
-from kbsync.errors import ConfigInvalidError
 from kbsync.setting_types import Folder, Names, OptionalNumber, Rules, Seconds, Upper
 
 NEEDED_BY_AWS = ("s3_bucket", "kb_id", "data_source_id")
@@ -34,7 +29,8 @@ _VARIABLES = {
 }
 
 
-def _default_home() -> Path:
+def default_home() -> Path:
+    """Return the folder of the embedded backend where nobody names one."""
     return Path("~/.kbsync").expanduser()
 
 
@@ -53,7 +49,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     backend: Literal["local", "aws"] = Field("local", description="where incidents and documents live")
-    home: Folder = Field(default_factory=_default_home, description="folder of the embedded backend")
+    home: Folder = Field(default_factory=default_home, description="folder of the embedded backend")
     config: Folder | None = Field(None, description="TOML file; <home>/kbsync.toml when it exists")
     incidents_table: str = Field("incidents", min_length=3, description="DynamoDB table of the incidents")
     kbsync_table: str = Field("kbsync", min_length=3, description="DynamoDB table of kbsync's own ledger")
@@ -183,98 +179,3 @@ class Settings(BaseModel):
 def variable(name: str) -> str:
     """Return the environment variable of a setting."""
     return _VARIABLES.get(name, name.upper())
-
-
-def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -> Settings:
-    """Return the settings that these flags, this environment and the configuration file give together.
-
-    Flags of `None` count as not given, so do empty environment variables. Nothing is created or called.
-
-    Raises:
-        ConfigInvalidError (fatal): lists every problem at once, each with its remedy.
-    """
-    names = list(Settings.model_fields)
-    from_flags = {name: value for name, value in flags.items() if value is not None}
-    from_environment = {
-        name: environment[variable(name)] for name in names if environment.get(variable(name))
-    }
-    path = _config_path(from_environment | from_flags)
-    from_file, problems = _read_file(path) if path else ({}, [])
-    layers: dict[str, Mapping[str, object]] = {
-        "file": from_file,
-        "environment": from_environment,
-        "flag": from_flags,
-    }
-    values: dict[str, object] = {}
-    origins: dict[str, str] = {}
-    for origin, layer in layers.items():
-        values |= layer
-        origins |= dict.fromkeys(layer, origin)
-    if path:
-        values["config"] = path
-        origins.setdefault("config", "default")
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        problems += [
-            _problem(detail["loc"], detail["msg"], origins)
-            for detail in error.errors(include_input=False)
-            if detail["loc"]
-        ]
-    problems += _missing(values)
-    if problems:
-        raise _invalid(problems)
-    settings._origins.update(origins)  # noqa: SLF001 - our own class, filled once
-    return settings
-
-
-def _invalid(problems: list[str]) -> ConfigInvalidError:
-    count = f"{len(problems)} settings are" if len(problems) > 1 else "a setting is"
-    lines = "\n".join(f"  {problem}" for problem in problems)
-    return ConfigInvalidError(
-        f"{count} wrong:\n{lines}", hint="mend each where it was set; `kbsync config` then shows what holds"
-    )
-
-
-def _config_path(values: Mapping[str, object]) -> Path | None:
-    if values.get("config"):
-        return Path(str(values["config"])).expanduser()
-    home = Path(str(values.get("home") or _default_home())).expanduser()
-    default = home / "kbsync.toml"
-    return default if default.is_file() else None
-
-
-def _read_file(path: Path) -> tuple[dict[str, object], list[str]]:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return {}, [f"KBSYNC_CONFIG: there is no file {path} -> create it or leave the setting out"]
-    except (OSError, UnicodeError) as error:
-        return {}, [f"KBSYNC_CONFIG: {path} cannot be read ({type(error).__name__}) -> check its permissions"]
-    except tomllib.TOMLDecodeError as error:
-        return {}, [f"KBSYNC_CONFIG: {path} is not TOML: {error} -> write lines such as batch_size = 50"]
-    known = [name for name in Settings.model_fields if name != "config"]
-    problems = []
-    for name in content.keys() - set(known):
-        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-        remedy = f"did you mean {near[0]}?" if near else f"known names: {', '.join(known)}"
-        problems.append(f"{path}: unknown setting {name!r} -> {remedy}")
-    return {name: value for name, value in content.items() if name in known}, sorted(problems)
-
-
-def _problem(location: tuple[int | str, ...], message: str, origins: Mapping[str, str]) -> str:
-    name, wrong = str(location[0]), message.removeprefix("Value error, ")
-    return f"{variable(name)} (from {origins[name]}): {wrong} -> {_remedy(name)}"
-
-
-def _missing(values: Mapping[str, object]) -> list[str]:
-    if values.get("backend") != "aws":
-        return []
-    absent = [name for name in NEEDED_BY_AWS if not values.get(name)]
-    return [f"{variable(name)}: KBSYNC_BACKEND=aws needs it -> {_remedy(name)}" for name in absent]
-
-
-def _remedy(name: str) -> str:
-    field = Settings.model_fields[name]
-    example = field.examples[0] if field.examples else Settings.model_construct()._shown(name)  # noqa: SLF001 - our own class
-    return f"{field.description}; for example {example}"

@@ -11,7 +11,7 @@ from kbsync.bootstrap import build_engine
 from kbsync.cli.reconcile import MEANINGS
 from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.reconcile_judge import Drift
-from kbsync.settings import load_settings
+from kbsync.setting_sources import load_settings
 
 
 def document(cli: Cli, incident_id: str) -> Path:

@@ -13,7 +13,7 @@ from kbsync.cli.running import Watch, seconds_of, stopping_on_sigterm, watch_run
 from kbsync.errors import UnavailableError, UsageError
 from kbsync.model import RunReport
 from kbsync.pipeline.lease import holding_lease
-from kbsync.settings import load_settings
+from kbsync.setting_sources import load_settings
 
 COUNTS = {
     "run_id", "status", "found", "published", "unchanged", "withdrawn", "indexed", "failed", "quarantined",

@@ -15,7 +15,7 @@ from kbsync.cli.demo import FOLDER, MARKER, demo, program_name
 from kbsync.demo.story import QUERIES
 from kbsync.errors import AccessDeniedError, UsageError
 from kbsync.pipeline.changes import upsert_incidents
-from kbsync.settings import load_settings
+from kbsync.setting_sources import load_settings
 
 pytestmark = pytest.mark.slow
 

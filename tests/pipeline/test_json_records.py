@@ -11,7 +11,7 @@ from kbsync.errors import ConfigInvalidError
 from kbsync.pipeline.changes import reopen_incident, update_incident, upsert_incidents
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
-from kbsync.settings import load_settings
+from kbsync.setting_sources import load_settings
 
 OpenHome = Callable[..., Home]
 RULES = TransformRules(json_records_prefix="records/")

@@ -21,7 +21,7 @@ from kbsync.engine import Engine
 from kbsync.lambda_handlers.batch import handler as batch
 from kbsync.lambda_handlers.runtime import use_engine
 from kbsync.lambda_handlers.stream import handler as stream
-from kbsync.settings import load_settings
+from kbsync.setting_sources import load_settings
 from lambda_.running import Call, call
 from lambda_.test_stream import a_record
 from policies.actions import ACCOUNT, table_arn

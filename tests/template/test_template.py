@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kbsync.aws.tables import EXPIRES_AT, incidents_table, ledger_table
-from kbsync.settings import Settings, load_settings, variable
+from kbsync.setting_sources import load_settings
+from kbsync.settings import Settings, variable
 from template.stack import ADOPTED, TEMPLATE, Stack, actions_of, statements, template
 
 NOT_GIVEN = {

@@ -23,7 +23,8 @@ from kbsync.bootstrap import build_engine, home_exists
 from kbsync.cli.terminal import is_terminal, plain, print_json
 from kbsync.engine import Engine
 from kbsync.errors import BusyError, ConfigInvalidError, KbSyncError, UsageError
-from kbsync.settings import Settings, load_settings
+from kbsync.setting_sources import load_settings
+from kbsync.settings import Settings
 
 OK, SOME_FAILED, BAD_USAGE, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes; DESIGN.md, section 7, and the shell's for Ctrl-C."""

@@ -21,7 +21,7 @@ from kbsync.cli.terminal import plain
 from kbsync.demo.story import OPEN, QUERIES, REOPENED, UNREADABLE, WITH_SECRETS, Step, tell_story
 from kbsync.engine import Engine
 from kbsync.errors import AccessDeniedError, UsageError
-from kbsync.settings import load_settings
+from kbsync.setting_sources import load_settings
 from kbsync.views.search import search_mode
 
 FOLDER = Path("kbsync-demo")

@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 
 from kbsync.bootstrap import build_engine
 from kbsync.engine import Engine
-from kbsync.settings import load_settings
+from kbsync.setting_sources import load_settings
 
 NAMESPACE = "IncidentManagement"
 """Source: ORIGINAL_DESIGN.md, "Métricas CloudWatch"."""
