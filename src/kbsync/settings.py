@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -20,6 +21,7 @@ from pydantic import (
 
 from kbsync.setting_types import Folder, Names, OptionalNumber, Rules, Seconds, Upper
 
+SHORTEST_TOKEN = 16
 NEEDED_BY_AWS = ("s3_bucket", "kb_id", "data_source_id")
 _VARIABLES = {
     "backend": "KBSYNC_BACKEND",
@@ -122,6 +124,10 @@ class Settings(BaseModel):
         None, description="longest wait for ingestion in a run; empty: until it ends", examples=[60]
     )
 
+    serve_token: SecretStr = Field(
+        SecretStr(""), description="what visitors of `kbsync serve` must know; needed beyond loopback"
+    )
+
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @field_validator("s3_prefix", "json_records_prefix")
@@ -141,6 +147,13 @@ class Settings(BaseModel):
             if missing:
                 raise ValueError(f"KBSYNC_BACKEND=aws needs {', '.join(missing)}")
         return self
+
+    @field_validator("serve_token")
+    @classmethod
+    def _token_is_long(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < SHORTEST_TOKEN:
+            raise ValueError(f"must have at least {SHORTEST_TOKEN} characters: others must not guess it")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -163,7 +176,7 @@ class Settings(BaseModel):
         return self._origins.get(name, "default")
 
     def listing(self) -> list[Setting]:
-        """Return every setting with its origin and meaning; none of them is a secret."""
+        """Return every setting with its origin and meaning; a secret is shown as stars."""
         return [
             Setting(variable(name), self._shown(name), self.origin(name), field.description or "")
             for name, field in type(self).model_fields.items()

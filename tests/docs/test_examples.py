@@ -84,7 +84,7 @@ def _ran(
 ) -> tuple[int, str]:
     """Return one command's exit code and standard output; run in this process where no shell is needed."""
     words = shlex.split(example.command, comments=True)
-    if "watch" in words:
+    if {"watch", "serve"} & set(words):
         return _watched(words)
     if _is_shell(example.command):
         done = subprocess.run(["bash", "-c", example.command], check=False, capture_output=True, text=True)
@@ -106,7 +106,7 @@ def _is_shell(command: str) -> bool:
 
 
 def _watched(words: list[str]) -> tuple[int, str]:
-    """Let it run once, then end it as a service manager would."""
+    """Let it say its first line, then end it as a service manager would."""
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as watch:
         assert watch.stdout is not None
         said = watch.stdout.readline()

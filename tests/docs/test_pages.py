@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from pages import READMES, ROOT, all_pages, anchors_of, links_of, sections_of, text_of
+from pydantic import SecretStr
 
 from kbsync.cli.main import app
 from kbsync.pipeline.transform.sidecar import sidecar_attributes
@@ -94,6 +95,8 @@ def _leads_somewhere(page: str, link: str) -> bool:
 
 
 def _shown(default: object) -> str:
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
     if default in (None, "", ()):
         return "empty"
     text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)

@@ -8,6 +8,7 @@ import sys
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
 from rich.text import Text
 
 from kbsync.bootstrap import home_exists
@@ -51,7 +52,8 @@ def settings_template() -> str:
         if name in ("home", "config"):
             continue
         default = field.default
-        value = "" if default is None else list(default) if isinstance(default, tuple) else default
+        empty = default is None or isinstance(default, SecretStr)
+        value = "" if empty else list(default) if isinstance(default, tuple) else default
         lines += ["", f"# {field.description}", f"# {name} = {json.dumps(value)}"]
     return "\n".join(lines) + "\n"
 

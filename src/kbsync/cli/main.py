@@ -31,6 +31,7 @@ from kbsync.cli.looking import config, explain, open_document, quarantine, runs,
 from kbsync.cli.reconcile import reconcile
 from kbsync.cli.running import pause, resume, retry, sync, watch
 from kbsync.cli.search import search
+from kbsync.cli.serve import serve
 
 BEGIN, INCIDENTS, WORK, LOOK = "Begin", "Incidents", "Work", "Look"
 
@@ -155,6 +156,11 @@ def _register_looks() -> None:
     add_command(
         app, "quarantine", quarantine, panel=LOOK,
         examples=["kbsync quarantine", "kbsync quarantine --limit 1000 --json"],
+    )  # fmt: skip
+    add_command(
+        app, "serve", serve, panel=LOOK,
+        examples=["kbsync serve", "kbsync serve --port 0 --allow-actions",
+                  "SERVE_TOKEN=... kbsync serve --host 0.0.0.0"],
     )  # fmt: skip
     add_command(app, "doctor", doctor, panel=LOOK, examples=["kbsync doctor", "kbsync doctor --json"])
 

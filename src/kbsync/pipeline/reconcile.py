@@ -35,7 +35,7 @@ from kbsync.pipeline.reconcile_look import (
     wish_of,
 )
 from kbsync.pipeline.reconcile_repair import allowed_absences, mend, settle_brake
-from kbsync.pipeline.reconcile_survey import CHECKPOINT, Phase, Survey, survey_of
+from kbsync.pipeline.reconcile_survey import CHECKPOINT, LAST_SURVEY, Phase, Survey, survey_of
 from kbsync.pipeline.run import Progress, no_progress
 from kbsync.shards import note_shards
 
@@ -91,6 +91,8 @@ def reconcile(
             settle_brake(engine, survey)
         if not engine.ledger.write_value(CHECKPOINT, text, expected=stored):
             raise BusyError("another reconcile is active")
+        if ended:
+            engine.ledger.write_value(LAST_SURVEY, survey.as_text())
         stored = text
     return survey
 

@@ -13,6 +13,8 @@ from enum import StrEnum
 from kbsync.pipeline.reconcile_judge import Difference, Drift
 
 CHECKPOINT = "reconcile"
+LAST_SURVEY = "reconcile_last"
+"""The newest survey that came to its end, for those who look later."""
 MAX_SAMPLE = 10
 MAX_SUBJECT_CHARACTERS = 200
 FRESH_FOR = timedelta(hours=24)
@@ -76,12 +78,19 @@ class Survey:
 
 def survey_of(text: str, *, repair: bool, now: datetime) -> Survey | None:
     """Return the survey to go on with; None where there is none of this kind, or it is too old to trust."""
+    survey = stored_survey(text)
+    if survey is None:
+        return None
+    fresh = now - datetime.fromisoformat(survey.started_at) < FRESH_FOR
+    return survey if survey.repair is repair and fresh else None
+
+
+def stored_survey(text: str) -> Survey | None:
+    """Return the survey that a ledger value holds; None where there is none, or another version wrote it."""
     if not text:
         return None
     stored = json.loads(text)
-    if stored.keys() != {each.name for each in fields(Survey)}:  # another version's
+    if stored.keys() != {each.name for each in fields(Survey)}:
         return None
     stored |= {"compared": Counter(stored["compared"]), "found": Counter(stored["found"])}
-    survey = Survey(**stored)
-    fresh = now - datetime.fromisoformat(survey.started_at) < FRESH_FOR
-    return survey if survey.repair is repair and fresh else None
+    return Survey(**stored)
