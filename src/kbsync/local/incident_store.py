@@ -6,6 +6,7 @@ are written in one transaction, so there is never one without the other.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 
 from kbsync.local.attributes_codec import decode_attributes, encode_attributes
@@ -51,8 +52,11 @@ class LocalIncidentStore:
 
     def count_by_status(self) -> dict[str, int]:
         """Return how many items there are by status; those without one in text are under an empty one."""
-        rows = self._database.query("SELECT coalesce(status, ''), count(*) FROM incidents GROUP BY 1")
-        return {str(status): int(count) for status, count in rows}
+        rows = self._database.query("SELECT status, count(*) FROM incidents GROUP BY status")
+        counts: Counter[str] = Counter()
+        for status, count in rows:
+            counts[status or ""] += count
+        return dict(counts)
 
     def write_sync_statuses(self, writes: Sequence[tuple[StoredIncident, SyncStatus]]) -> list[Noted]:
         """Replace the map of items that still are what was read, all of them in one transaction."""
