@@ -39,7 +39,7 @@ demo: setup
 	$(BIN)/kbsync demo
 
 test: test-setup
-	$(BIN)/python -m $(RUNNER) pytest -n auto
+	$(BIN)/python -m $(RUNNER) pytest -n auto --dist loadgroup
 
 lint: setup
 	$(BIN)/ruff check .

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbsync.engine import Engine, Place, Policy
-from kbsync.errors import MissingExtraError
+from kbsync.errors import MissingExtraError, UsageError
 from kbsync.model import Clock
 from kbsync.pipeline.discover import turn_marking_on
 from kbsync.setting_types import Rule
 from kbsync.settings import Settings
 
 if TYPE_CHECKING:
+    from kbsync.aws.export_files import ExportFiles
+    from kbsync.importing.dynamodb_export import ExportSource
     from kbsync.local.embedder import Embedder
     from kbsync.pipeline.transform.rules import TransformRules
 
@@ -76,6 +78,38 @@ def home_exists(settings: Settings) -> bool:
 def document_path(settings: Settings, key: str) -> Path:
     """Return the file in which the embedded document store keeps a key."""
     return settings.home / DOCUMENTS / key
+
+
+def export_source(settings: Settings, place: str) -> "ExportSource":
+    """Return a table export as parts of a back-fill: a folder or file here, or `s3://` and its manifest.
+
+    Raises:
+        UsageError: there is no export, or the S3 address names no manifest.
+        KbSyncError: S3 could not be read.
+    """
+    from kbsync.importing.dynamodb_export import MANIFEST, ExportSource, folder_source, manifest_keys
+
+    if not place.startswith("s3://"):
+        return folder_source(Path(place))
+    bucket, _, key = place.removeprefix("s3://").partition("/")
+    if key.rsplit("/", 1)[-1] != MANIFEST:
+        raise UsageError(f"{place} is no manifest of an export", hint=f"give s3://BUCKET/.../{MANIFEST}")
+    files = _bucket_files(settings, bucket)
+    return ExportSource(place, manifest_keys(files.content(key), place), files.open)
+
+
+def exported_object(settings: Settings, bucket: str, key: str) -> "ExportSource":
+    """Return one file of an export in S3 as a source of one part."""
+    from kbsync.importing.dynamodb_export import ExportSource
+
+    return ExportSource(f"s3://{bucket}/{key}", [key], _bucket_files(settings, bucket).open)
+
+
+def _bucket_files(settings: Settings, bucket: str) -> "ExportFiles":
+    from kbsync.aws.clients import Clients
+    from kbsync.aws.export_files import ExportFiles
+
+    return ExportFiles(Clients(settings.aws_region or None), bucket)
 
 
 def policy_of(settings: Settings) -> Policy:

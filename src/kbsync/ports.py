@@ -75,8 +75,12 @@ class IncidentStore(Protocol):
         """
         ...
 
-    def scan(self, *, cursor: str, limit: int) -> Page[StoredIncident]:
-        """Return one page of the base table, each item once, in a stable order."""
+    def scan(self, *, cursor: str, limit: int, part: int = 0, parts: int = 1) -> Page[StoredIncident]:
+        """Return one page of the base table, each item once, in a stable order.
+
+        Where several read side by side, each names its part, from 0, and how many there are: together the
+        parts are the table, and no item is in two.
+        """
         ...
 
     def count_by_status(self) -> dict[str, int]:

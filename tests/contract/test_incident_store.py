@@ -299,3 +299,21 @@ def test_page_of_no_items_is_refused(subject: Subject) -> None:
     """A limit below one would never get anywhere."""
     with pytest.raises(ValueError, match="at least one"):
         subject.store.scan(cursor="", limit=0)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_parts_of_a_scan_are_together_the_table(subject: Subject, parts: int) -> None:
+    """Each item is in exactly one part, on whatever page of it."""
+    ids = {f"INC-{number}-{chr(97 + number % 7)}" for number in range(23)}
+    for each in ids:
+        subject.put({"incident_id": each, "sk": "METADATA", "status": "CLOSED"})
+
+    seen: list[str] = []
+    for part in range(parts):
+        cursor, more = "", True
+        while more:
+            page = subject.store.scan(cursor=cursor, limit=4, part=part, parts=parts)
+            seen += [stored.incident_id for stored in page.items]
+            cursor, more = page.cursor, bool(page.cursor)
+
+    assert sorted(seen) == sorted(ids)

@@ -7,7 +7,7 @@ import pytest
 from builders import Home, a_home, an_incident
 from kbsync.engine import Policy
 from kbsync.errors import BusyError
-from kbsync.model import State
+from kbsync.model import Mark, State
 from kbsync.pipeline.changes import (
     close_incident,
     delete_incident,
@@ -314,3 +314,12 @@ def test_a_home_is_the_same_after_reopening(open_home: OpenHome) -> None:
 
     assert open_home().state() == "indexed"
     assert a_home(home.folder).found("pool exhausted") == ["INC-1001"]
+
+
+def test_mark_of_an_incident_that_never_was_leaves_nothing_after_one_run(home: Home) -> None:
+    """Nothing is published and nothing is owed, so the record goes with the run that finds that out."""
+    home.ledger.mark([Mark("INC-gone", home.clock())])
+
+    report = sync_once(home.engine)
+
+    assert (report.status, home.state("INC-gone")) == ("ok", "none")

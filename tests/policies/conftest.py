@@ -16,5 +16,7 @@ def deployment(
     """A deployment with a new table, a new bucket, a stream, a key, and JSON records."""
     for service in ("BEDROCK_AGENT", "BEDROCK_AGENT_RUNTIME"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", bedrock.server.address)
+    for name in ("S3_BUCKET", "KB_ID", "DATA_SOURCE_ID"):  # what no function of the stack does without
+        monkeypatch.setenv(name, "of-the-tests")
     with recording() as recorder, deployed(bedrock, recorder, capsys) as made:
         yield made

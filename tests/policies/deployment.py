@@ -1,5 +1,6 @@
 """One deployment driven through its functions, with every permission of the template in play."""
 
+import gzip
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,9 +16,11 @@ from bedrock_double.double import Double
 from bedrock_double.homes import MovedStore, ShiftedClock
 from bedrock_double.subjects import BedrockSubject
 from builders import an_incident
+from exports import export_lines
 from kbsync.aws.attributes import item_of
 from kbsync.bootstrap import build_engine
 from kbsync.engine import Engine
+from kbsync.lambda_handlers.backfill import handler as backfill
 from kbsync.lambda_handlers.batch import handler as batch
 from kbsync.lambda_handlers.runtime import use_engine
 from kbsync.lambda_handlers.stream import handler as stream
@@ -29,7 +32,8 @@ from policies.recording import Recorder
 from template.stack import Stack
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0b9ffb0c-7a16-4c6f-8d53-1e1c0d3b1a11"
-HANDLERS = {"BatchFunction": batch, "StreamFunction": stream}
+HANDLERS = {"BatchFunction": batch, "StreamFunction": stream, "BackfillFunction": backfill}
+EXPORTED = "exports/data/a.json.gz"
 MANY_REFUSALS = 20
 
 
@@ -43,6 +47,7 @@ def stack_of(tables: AwsTables, bedrock: BedrockSubject, topic: str) -> Stack:
             "AWS::AccountId": ACCOUNT,
             "DocumentsKmsKeyArn": KEY,
             "JsonRecordsPrefix": "records/",
+            "ExportBucket": bedrock.bucket,
             "RetryBackoffSeconds": "0",
             "IncidentsTable": tables.incidents.name,
             "LedgerTable": tables.records.name,
@@ -105,6 +110,14 @@ class Deployment:
         self.tables.delete(incident_id)
         before = {"status": {"S": "CLOSED"}}
         self.invoke("StreamFunction", {"Records": [a_record(incident_id, before=before, after=None)]})
+
+    def backfill(self, *incident_ids: str) -> None:
+        """Have the worker read an export of these incidents, each edited since it was published."""
+        items = [an_incident(incident_id=each, title="Exported") for each in incident_ids]
+        content = gzip.compress(export_lines(items))
+        boto3.client("s3").put_object(Bucket=self.bedrock.bucket, Key=EXPORTED, Body=content)
+        event = {"bucket": self.bedrock.bucket, "key": EXPORTED, "position": ""}
+        assert self.invoke("BackfillFunction", event).answer["marked"] == len(items)
 
     @contextmanager
     def refused_statements(self) -> Iterator[None]:

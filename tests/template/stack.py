@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 from cfnlint.decode import cfn_yaml
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -103,3 +104,15 @@ def actions_of(statement: Mapping[str, Any]) -> list[str]:
     """Return a statement's actions as a list."""
     actions = statement["Action"]
     return [actions] if isinstance(actions, str) else list(actions)
+
+
+def uploaded_template(bucket: str) -> str:
+    """Put the template, with the code that the bucket holds, into the bucket, and return its address.
+
+    A template over 51,200 bytes is not taken inline. Source: CloudFormation, "Quotas".
+    """
+    s3 = boto3.client("s3")
+    body = TEMPLATE.read_text(encoding="utf-8")
+    packaged = body.replace("CodeUri: deploy", f"CodeUri: {{Bucket: {bucket}, Key: code.zip}}")
+    s3.put_object(Bucket=bucket, Key="template.yaml", Body=packaged.encode())
+    return f"{s3.meta.endpoint_url}/{bucket}/template.yaml"

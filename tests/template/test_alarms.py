@@ -12,6 +12,7 @@ from builders import Home, a_home, an_incident
 from faults import Faults, with_faults
 from kbsync.engine import Policy
 from kbsync.errors import AccessDeniedError, ThrottledError
+from kbsync.lambda_handlers.backfill import handler as backfill
 from kbsync.lambda_handlers.batch import handler as batch
 from kbsync.lambda_handlers.runtime import use_engine
 from kbsync.lambda_handlers.stream import handler as stream
@@ -24,6 +25,9 @@ from template.stack import ADOPTED, Stack
 HOUR, TICK = 3600.0, 300.0
 POISON = {"x": b"\x00\x01"}
 OWN = "IncidentManagement"
+FUNCTIONS = {batch: "BatchFunction", stream: "StreamFunction", backfill: "BackfillFunction"}
+WHOLE = Stack({"ExportBucket": "exports"})
+"""The stack with everything that it can have."""
 STANDS_STILL = LocalFaults(delay_polls=1_000_000)
 
 
@@ -46,9 +50,8 @@ class Observed:
             assert (done.namespace, done.dimensions) == (OWN, DIMENSION)
             for value in values:
                 self.note(OWN, name, value)
-        function = "BatchFunction" if handler is batch else "StreamFunction"
-        self.note(function, "Errors", float(done.error is not None))
-        queue = "FailedRunsQueue" if handler is batch else "FailedChangesQueue"
+        self.note(FUNCTIONS[handler], "Errors", float(done.error is not None))
+        queue = "FailedChangesQueue" if handler is stream else "FailedRunsQueue"
         if done.error is not None:
             self.note(queue, "ApproximateNumberOfMessagesVisible", 1.0)
         return done
@@ -63,7 +66,7 @@ class Observed:
             self.wait(HOUR)
 
     def state(self, name: str, stack: Stack | None = None) -> str:
-        alarm = (stack or Stack()).resources("AWS::CloudWatch::Alarm")[name]["Properties"]
+        alarm = (stack or WHOLE).resources("AWS::CloudWatch::Alarm")[name]["Properties"]
         source = alarm["Namespace"]
         if source != OWN:  # AWS's own metrics are kept by the one resource that the alarm watches
             (dimension,) = alarm["Dimensions"]
@@ -80,7 +83,7 @@ def observed(home: Home, capsys: pytest.CaptureFixture[str]) -> Observed:
 
 
 def alarms(stack: Stack | None = None) -> set[str]:
-    return set((stack or Stack()).resources("AWS::CloudWatch::Alarm"))
+    return set((stack or WHOLE).resources("AWS::CloudWatch::Alarm"))
 
 
 def fail_from_now(observed: Observed, error: Callable[[], Exception]) -> None:
@@ -210,7 +213,22 @@ def test_event_that_was_not_delivered_sounds_undelivered(observed: Observed) -> 
     assert observed.state("UndeliveredAlarm") == ALARM
 
 
-@pytest.mark.parametrize("stack", [Stack(), Stack(ADOPTED)], ids=["new", "adopted"])
+def test_worker_that_raises_sounds_backfill_errors(observed: Observed) -> None:
+    done = observed.invoke(backfill, {"bucket": "exports"})
+    observed.wait(TICK)
+
+    assert done.error is not None
+    assert observed.state("BackfillErrorsAlarm") == ALARM
+
+
+def test_back_fill_that_ends_early_sounds_backfill_failed(observed: Observed) -> None:
+    observed.note("BackfillMachine", "ExecutionsFailed", 1)
+    observed.wait(TICK)
+
+    assert observed.state("BackfillFailedAlarm") == ALARM
+
+
+@pytest.mark.parametrize("stack", [WHOLE, Stack(ADOPTED)], ids=["whole", "adopted"])
 def test_every_alarm_tells_the_topic_of_trouble_and_of_its_end(stack: Stack) -> None:
     for name, alarm in stack.resources("AWS::CloudWatch::Alarm").items():
         assert alarm["Properties"]["AlarmActions"] == ["AlertTopic"], name

@@ -10,7 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
-from template.stack import TEMPLATE, Stack
+from template.stack import Stack, uploaded_template
+
+pytestmark = pytest.mark.xdist_group("deployed")  # the stack is made once, in one worker
 
 NAME = "kbsync-template"
 CODE = "kbsync-template-code"
@@ -21,6 +23,7 @@ PARAMETERS = {
     "AlertEmail": "team@example.com",
     "SchedulesState": "DISABLED",
     "FunctionName": "template-sync",
+    "ExportBucket": "kbsync-template-exports",
 }
 """Without a new knowledge base, which the stand-in does not make, and without schedules that start runs."""
 
@@ -46,10 +49,9 @@ def deployed(ministack: str) -> Iterator[Deployed]:
     s3, cloudformation = boto3.client("s3"), boto3.client("cloudformation")
     s3.create_bucket(Bucket=CODE, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.put_object(Bucket=CODE, Key="code.zip", Body=packed.getvalue())
-    body = TEMPLATE.read_text(encoding="utf-8")
     cloudformation.create_stack(
         StackName=NAME,
-        TemplateBody=body.replace("CodeUri: deploy", f"CodeUri: {{Bucket: {CODE}, Key: code.zip}}"),
+        TemplateURL=uploaded_template(CODE),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in PARAMETERS.items()],
     )

@@ -7,6 +7,7 @@ The functions run the package that deploy/build.sh makes for this machine (`make
 sources of this working tree in it; DynamoDB, S3, Lambda and stream are the stand-in's, Bedrock our double.
 """
 
+import gzip
 import io
 import json
 import os
@@ -28,9 +29,12 @@ from bedrock_double.double import Double
 from bedrock_double.server import Server
 from bedrock_double.switches import Place, Switches
 from builders import an_incident
-from template.stack import TEMPLATE
+from exports import export_lines
+from template.stack import uploaded_template
 
 pytest_plugins = ["bedrock_double.fixtures"]
+
+pytestmark = pytest.mark.xdist_group("running")  # the stack is made once, in one worker
 
 BUNDLE = Path(f"{sys.prefix}-bundle")
 STACK, CODE, FUNCTION = "kbsync-runs", "kbsync-runs-code", "runs-sync"
@@ -41,6 +45,7 @@ OLD_COUNT = COUNT // 10
 """So many more say `synced: true` from the old function, which left a `.json` that nobody can search."""
 OLD_STATUS = {"synced": True, "synced_at": "2025-01-01T00:00:00.000Z", "sync_attempts": 1}
 LIMIT_SECONDS = 300.0
+FORGOTTEN = 5
 WAIT_SECONDS = "60"
 JOB_SECONDS = 2.0
 
@@ -69,7 +74,7 @@ class Running:
         self.double = Double(boto3.client("s3"), self.place, switches=Switches(job_seconds=JOB_SECONDS))
         server.double = self.double
         self.functions = boto3.client("lambda", config=Config(read_timeout=300))
-        for name in (FUNCTION, f"{FUNCTION}-stream"):
+        for name in (FUNCTION, f"{FUNCTION}-stream", f"{FUNCTION}-backfill"):
             self._point_at(name, server.address)
 
     def _point_at(self, function: str, address: str) -> None:
@@ -129,6 +134,23 @@ class Running:
         assert "FunctionError" not in reply, answer
         return dict(answer)
 
+    def forget(self, incident_id: str) -> None:
+        """Delete an incident's record, as if it had never been seen."""
+        key = {"pk": {"S": f"incident#{incident_id}"}, "sk": {"S": "RECORD"}}
+        boto3.client("dynamodb").delete_item(TableName=self.names["LedgerTableName"], Key=key)
+
+    def execute(self, given: dict[str, str]) -> dict[str, Any]:
+        """Run the back-fill's state machine to its end."""
+        states = boto3.client("stepfunctions")
+        arn = states.start_execution(
+            stateMachineArn=self.names["BackfillMachineArn"], input=json.dumps(given)
+        )["executionArn"]
+        ends = time.monotonic() + LIMIT_SECONDS
+        while True:
+            described = dict(states.describe_execution(executionArn=arn))
+            if described["status"] != "RUNNING" or time.monotonic() > ends:
+                return described
+
     def synced(self) -> list[str]:
         pages = (
             boto3.client("dynamodb")
@@ -153,11 +175,11 @@ def running(ministack: str, bedrock_server: Server) -> Iterator[Running]:
         "SchedulesState": "DISABLED",
         "FunctionName": FUNCTION,
         "WaitSeconds": "0",
+        "ExportBucket": CODE,
     }
-    body = TEMPLATE.read_text(encoding="utf-8")
     cloudformation.create_stack(
         StackName=STACK,
-        TemplateBody=body.replace("CodeUri: deploy", f"CodeUri: {{Bucket: {CODE}, Key: code.zip}}"),
+        TemplateURL=uploaded_template(CODE),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
     )
@@ -237,6 +259,40 @@ def test_others_behind_those_that_are_done_are_synced_by_one_run_that_waits(
     assert set(puts.values()) == {1}
     assert (last["published"], last["failed"], last["pending"]) == (0, 0, 0)
     assert bedrock_server.violations == []
+
+
+@pytest.mark.slow
+def test_export_is_marked_file_by_file_by_the_state_machine_and_published_by_one_batch(
+    running: Running, first: dict[str, Any]
+) -> None:
+    """Slow: the stand-in interprets the machine's own definition; each file is a call of the real worker.
+
+    The ledger forgets a few incidents, as one that never knew them; the export brings them back.
+    """
+    assert first["published"] >= FORGOTTEN
+    ids = [f"INC-{number:03}" for number in range(FORGOTTEN)]
+    for each in ids:
+        running.forget(each)
+    place = write_export_objects([ids[:2], ids[2:]])
+
+    done = running.execute({"manifest": place})
+
+    assert done["status"] == "SUCCEEDED", done
+    assert running.marked() >= set(ids)
+    running.invoke("tick")
+    running.ticks_until_synced(FORGOTTEN)
+
+
+def write_export_objects(files: list[list[str]]) -> str:
+    """Put an export of these incidents beside the code, and return its manifest's key."""
+    s3, manifest = boto3.client("s3"), []
+    for number, ids in enumerate(files):
+        key = f"AWSDynamoDB/0170/data/{number}.json.gz"
+        items = [an_incident(incident_id=each, error_message="of the export") for each in ids]
+        s3.put_object(Bucket=CODE, Key=key, Body=gzip.compress(export_lines(items)))
+        manifest.append(json.dumps({"itemCount": len(ids), "dataFileS3Key": key}))
+    s3.put_object(Bucket=CODE, Key="AWSDynamoDB/0170/manifest-files.json", Body="\n".join(manifest).encode())
+    return "AWSDynamoDB/0170/manifest-files.json"
 
 
 def _is_old(key: str) -> bool:

@@ -29,6 +29,7 @@ STACKS = {
     "adopted": Stack(ADOPTED),
     "adopted-with-stream": Stack({**ADOPTED, "IncidentsStreamLabel": "2026-01-01T00:00:00.000"}),
     "encrypted": Stack({"DocumentsKmsKeyArn": "arn:aws:kms:eu-west-1:000000000000:key/k"}),
+    "exports": Stack({"ExportBucket": "exports-of-incidents"}),
     "records": Stack({"JsonRecordsPrefix": "records/"}),
     "foreign-base": Stack(
         {

@@ -19,6 +19,7 @@ from web.visiting import TOKEN, Visit, a_visit
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("browser"),  # one is started, in one worker
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
 ]
 FLAGS = [

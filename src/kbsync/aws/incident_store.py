@@ -61,10 +61,11 @@ class DynamoIncidentStore:
             limit,
         )
 
-    def scan(self, *, cursor: str, limit: int) -> Page[StoredIncident]:
-        """Return one page of the base table, strongly consistent."""
+    def scan(self, *, cursor: str, limit: int, part: int = 0, parts: int = 1) -> Page[StoredIncident]:
+        """Return one page of the base table or of one segment of it, strongly consistent."""
+        segment: Any = {"Segment": part, "TotalSegments": parts} if parts > 1 else {}  # the client's keywords
         return self._page(
-            lambda request: self._table.client.scan(ConsistentRead=True, **request), cursor, limit
+            lambda request: self._table.client.scan(ConsistentRead=True, **segment, **request), cursor, limit
         )
 
     def _page(

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import kbsync
+from kbsync.cli.backfill import backfill
 from kbsync.cli.command import (
     BAD_USAGE,
     SOME_FAILED,
@@ -127,6 +128,11 @@ def _register_work() -> None:
     add_command(
         app, "reconcile", reconcile, panel=WORK,
         examples=["kbsync reconcile", "kbsync reconcile --repair", "kbsync reconcile --json"],
+    )  # fmt: skip
+    add_command(
+        app, "backfill", backfill, panel=WORK,
+        examples=["kbsync backfill --dry-run", "kbsync backfill ./AWSDynamoDB/01700000000000-abcdef01",
+                  "kbsync --backend aws backfill s3://exports/AWSDynamoDB/0170/manifest-files.json"],
     )  # fmt: skip
     add_command(
         app, "pause", pause, panel=WORK,

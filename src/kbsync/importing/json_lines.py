@@ -12,12 +12,16 @@ from kbsync.importing.records import Line, Rejected, check, parse_number
 from kbsync.importing.typed import unwrap
 
 
-def read_json_lines(stream: BinaryIO) -> Iterator[Line]:
-    """Yield every line that is not blank, accepted or rejected, with its number counted from 1."""
+def read_json_lines(stream: BinaryIO, *, after_line: int = 0) -> Iterator[Line]:
+    """Yield every line behind `after_line` that is not blank, accepted or rejected, numbered from 1."""
     with decoded(stream, newline="\n") as text:
         number = 0
         while line := text.readline(MAX_LINE_CHARACTERS + 1):
             number += 1
+            if number <= after_line:
+                if not line.endswith("\n"):
+                    _skip_line(text)
+                continue
             if len(line) > MAX_LINE_CHARACTERS and not line.endswith("\n"):
                 _skip_line(text)
                 yield Rejected(number, f"the line is longer than {MAX_LINE_CHARACTERS} characters")

@@ -14,12 +14,19 @@ _CODES = frozenset({"S", "N", "B", "BOOL", "NULL", "L", "M", "SS", "NS", "BS"})
 
 
 def unwrap(value: object) -> object:
-    """Return the item of a line: out of its `Item` wrapper, and decoded where it is typed.
+    """Return the item of a line: out of its wrapper, and decoded where it is typed.
 
-    Raises ValueError where a typed item holds something that is no typed value.
+    A full export wraps it as `Item`, an incremental one as `NewImage` beside `Keys`. Source: DynamoDB
+    Developer Guide, "DynamoDB table export output format".
+
+    Raises ValueError where a typed item holds no typed value, or a line tells of a deletion.
     """
     if isinstance(value, Mapping) and value.keys() == {"Item"}:
         value = value["Item"]
+    elif isinstance(value, Mapping) and {"Keys", "Metadata"} <= value.keys():
+        if "NewImage" not in value:
+            raise ValueError("a deletion: nothing to add")
+        value = value["NewImage"]
     if not isinstance(value, Mapping) or not _is_typed(value.get("incident_id")):
         return value
     return {name: decode(part) for name, part in value.items()}

@@ -41,12 +41,12 @@ class LocalIncidentStore:
         )
         return _page(rows, limit)
 
-    def scan(self, *, cursor: str, limit: int) -> Page[StoredIncident]:
-        """Return one page of all items, by id."""
+    def scan(self, *, cursor: str, limit: int, part: int = 0, parts: int = 1) -> Page[StoredIncident]:
+        """Return one page of all items, or of those whose id's last character is of this part, by id."""
         rows = self._database.query(
             "SELECT incident_id, attributes FROM incidents WHERE incident_id > ?"
-            " ORDER BY incident_id LIMIT ?",
-            (cursor, limit + 1),
+            " AND (? = 1 OR unicode(substr(incident_id, -1)) % ? = ?) ORDER BY incident_id LIMIT ?",
+            (cursor, parts, parts, part, limit + 1),
         )
         return _page(rows, limit)
 

@@ -57,7 +57,9 @@ def apply_page(run: Run, planned: Sequence[PlannedChange]) -> None:
     finally:
         _owe(run, finished)
         save_records(run, finished)
-    run.engine.ledger.drop([Save(record, due) for record, due in run.forget])
+    # With our generation: a record that this very run has saved would fence off its own older copy.
+    ours = run.lease.generation
+    run.engine.ledger.drop([Save(replace(record, generation=ours), due) for record, due in run.forget])
     run.forget.clear()
 
 
