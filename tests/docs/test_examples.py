@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from pages import PAGES, READMES, Example, examples_of, fences_of, sections_of, text_of
+from pages import PAGES, READMES, ROOT, Example, examples_of, fences_of, sections_of, text_of
 
 from kbsync.cli.main import run
 from kbsync.demo.story import UNREADABLE
@@ -42,6 +42,7 @@ def _session(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
         else lines
     )
     (tmp_path / "incidents.jsonl").write_text("".join(kept), encoding="utf-8")
+    (tmp_path / "issues.csv").write_bytes((ROOT / "tests/importing/exports/jira/issues.csv").read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KBSYNC_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("EMBEDDER", "hash")

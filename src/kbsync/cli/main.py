@@ -26,7 +26,8 @@ from kbsync.cli.command import (
 )
 from kbsync.cli.demo import demo
 from kbsync.cli.doctor import doctor
-from kbsync.cli.files import export, import_file
+from kbsync.cli.exporting import export
+from kbsync.cli.importing import import_file
 from kbsync.cli.incidents import close, delete, init, reopen
 from kbsync.cli.looking import config, explain, open_document, quarantine, runs, show, status
 from kbsync.cli.reconcile import reconcile
@@ -88,7 +89,10 @@ def _register() -> None:
     add_command(
         app, "import", import_file, panel=INCIDENTS,
         examples=["kbsync import incidents.jsonl", "kbsync import tickets.csv --json",
-                  "cat incidents.jsonl | kbsync import -"],
+                  "cat incidents.jsonl | kbsync import -", "kbsync import --from jira issues.csv",
+                  "kbsync import --from auto export.xml",
+                  "kbsync import --show-mapping servicenow > mine.toml",
+                  "kbsync import --mapping mine.toml incident.csv"],
     )  # fmt: skip
     add_command(
         app, "export", export, panel=INCIDENTS,

@@ -8,11 +8,16 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
 
 from kbsync.errors import UsageError
 from kbsync.importing.decoding import MAX_LINE_CHARACTERS, decoded, is_undecoded
 from kbsync.importing.records import Line, Rejected, check, parse_number
+
+if TYPE_CHECKING:
+    from _csv import Reader as _Reader
 
 LIST_COLUMNS = frozenset({"tags", "affected_systems"})
 JSON_LIST_COLUMNS = LIST_COLUMNS | {"cline_work.solution.steps", "cline_work.solution.code_changes"}
@@ -78,32 +83,60 @@ class _Lines:
         return line
 
 
-def read_csv(stream: BinaryIO) -> Iterator[Line]:
-    """Yield every row below the header, accepted or rejected, with the number of its line counted from 1.
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """One row of a table, and the number of its first line counted from 1."""
+
+    line: int
+    cells: list[str]
+
+
+Table = tuple[list[str], Iterator[Cells | Rejected]]
+
+
+@contextmanager
+def open_table(stream: BinaryIO, *, encoding: str = "utf-8-sig") -> Iterator[Table]:
+    """Open a CSV: its header, and every row below it that is not blank.
 
     The delimiter is the one that the header uses most, or the one that a first line `sep=;` names.
     A quotation mark that is never closed costs the rows after it, which is told as a rejection.
 
     Raises:
-        UsageError: the header cannot be an incident's.
+        UsageError: the header cannot be read.
     """
     csv.field_size_limit(MAX_LINE_CHARACTERS)
-    with decoded(stream, newline="") as text:
+    with decoded(stream, newline="", encoding=encoding) as text:
         lines = _Lines(text)
         try:
             skipped, delimiter = _start(lines)
             rows = csv.reader(iter(lines), delimiter=delimiter)
-            header = _header(next(rows, []))
+            header = next(rows, [])
         except csv.Error as error:
             raise UsageError(f"the header cannot be read as CSV: {error}") from error
-        line = rows.line_num + skipped + 1
-        try:
-            for cells in rows:
-                if any(cell.strip() for cell in cells):
-                    yield _unclosed(line) if lines.ended else _read_row(line, header, cells)
-                line = rows.line_num + skipped + 1
-        except csv.Error as error:
-            yield Rejected(line, f"the rest of the file cannot be read as CSV: {error}")
+        yield header, _rows(lines, rows, skipped)
+
+
+def _rows(lines: _Lines, rows: "_Reader", skipped: int) -> Iterator[Cells | Rejected]:
+    line = rows.line_num + skipped + 1
+    try:
+        for cells in rows:
+            if any(cell.strip() for cell in cells):
+                yield _unclosed(line) if lines.ended else Cells(line, cells)
+            line = rows.line_num + skipped + 1
+    except csv.Error as error:
+        yield Rejected(line, f"the rest of the file cannot be read as CSV: {error}")
+
+
+def read_csv(stream: BinaryIO) -> Iterator[Line]:
+    """Yield every row below the header, accepted or rejected, with the number of its line counted from 1.
+
+    Raises:
+        UsageError: the header cannot be an incident's.
+    """
+    with open_table(stream) as (cells, rows):
+        header = _header(cells)
+        for row in rows:
+            yield row if isinstance(row, Rejected) else _read_row(row.line, header, row.cells)
 
 
 def _start(lines: _Lines) -> tuple[int, str]:
@@ -128,7 +161,8 @@ def _header(cells: Sequence[str]) -> list[str]:
     if missing:
         raise UsageError(
             f"the CSV header has no column {' and no column '.join(missing)}",
-            hint="name the columns as the attributes: incident_id, status, title, resolution.description ...",
+            hint="name the columns as the attributes: incident_id, status, title, resolution.description ... "
+            "or, for an export of a ticket system, add --from auto",
         )
     named = [name for name in names if name]
     if len(set(named)) < len(named):

@@ -16,16 +16,17 @@ _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @contextmanager
-def decoded(stream: BinaryIO, *, newline: str) -> Iterator[io.TextIOWrapper]:
+def decoded(stream: BinaryIO, *, newline: str, encoding: str = "utf-8-sig") -> Iterator[io.TextIOWrapper]:
     """Open a stream as text whose lines keep their ends (`newline` as in `open`); the stream stays open.
 
-    Bytes that are no UTF-8 come as lone surrogates (`is_undecoded`), so that one bad line costs no other.
+    Bytes that the encoding does not know come as lone surrogates (`is_undecoded`), so that one bad line
+    costs no other. A byte order mark of UTF-16 goes before `encoding`.
     """
     buffered = io.BufferedReader(cast("io.RawIOBase", stream))
     if buffered.peek(2)[:2] in _UTF_16_MARKS:
         text = io.TextIOWrapper(buffered, encoding="utf-16", errors="replace", newline=newline)
     else:
-        text = io.TextIOWrapper(buffered, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
+        text = io.TextIOWrapper(buffered, encoding=encoding, errors="surrogateescape", newline=newline)
     try:
         yield text
     finally:
