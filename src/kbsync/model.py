@@ -30,10 +30,12 @@ class State(StrEnum):
 
 
 class Stage(StrEnum):
-    """The two queues of the ledger; an entry is in one of them or in none."""
+    """The queues of the ledger; an entry is in one of them or in none."""
 
     PUBLISH = "publish"
     CONFIRM = "confirm"
+    HELD = "held"
+    """Withdrawals that the deletion brake holds back; none of them is due."""
 
 
 class WithdrawReason(StrEnum):
@@ -170,6 +172,8 @@ class SyncRecord:
     pending_since: datetime | None = None
     searchable_seconds: float | None = None
     incident_exists: bool = True
+    deleted: bool = False
+    """Somebody deleted the incident: that it is absent needs no other proof."""
     expires_at: datetime | None = None
     generation: int = 0
     redactions: tuple[tuple[str, int], ...] = ()
@@ -202,6 +206,8 @@ class Mark:
     """Give the incident its attempts back, and release it from quarantine."""
     doubt: bool = False
     """Forget the fingerprint: its objects may have changed since the record was written."""
+    deleted: bool = False
+    """The incident was deleted on purpose, which is more than not being found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +286,7 @@ class RunReport:
     quarantined: int = 0
     excluded: int = 0
     pending: int = 0
+    withheld: int = 0
     objects_written: int = 0
     objects_deleted: int = 0
     job_id: str = ""

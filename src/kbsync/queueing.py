@@ -20,6 +20,9 @@ from kbsync.model import (
     Transition,
 )
 
+LATEST_DUE = "~"
+"""An upper bound of every due there can be."""
+
 
 def is_closed(attributes: Attributes, closed_statuses: Iterable[str]) -> bool:
     """Whether a status is a closed one, the same for all who ask; blanks around it do not count."""
@@ -76,8 +79,8 @@ def outcome_of(save: Save, stored: SyncRecord | None) -> SaveOutcome:
 def marked(record: SyncRecord | None, mark: Mark, shards: int) -> SyncRecord | None:
     """Return the record as a mark leaves it, due in the publish queue; None where the mark creates nothing.
 
-    State and content stay as they are; where there is doubt, the fingerprint goes. A reset gives the attempts
-    back and ends quarantine, also one that still waits for its withdrawal.
+    State and content stay as they are; where there is doubt, the fingerprint goes. A deletion is noted as
+    such. A reset gives the attempts back and ends quarantine, also one that still waits for its withdrawal.
     """
     if record is None:
         if not mark.create:
@@ -85,6 +88,8 @@ def marked(record: SyncRecord | None, mark: Mark, shards: int) -> SyncRecord | N
         record = SyncRecord(incident_id=mark.incident_id)
     if mark.doubt:
         record = replace(record, fingerprint="")
+    if mark.deleted:
+        record = replace(record, deleted=True)
     if mark.reset:
         record = replace(record, attempts=0)
         if record.state is State.QUARANTINED:

@@ -4,13 +4,27 @@ Invariant: a reader covers the highest count ever stored, so a lowered setting s
 """
 
 from kbsync.engine import Engine
+from kbsync.model import Stage
+from kbsync.queueing import LATEST_DUE, shard_queue
 
 SHARDS = "queue_shards"
+KEYS_PAGE = 1000
+"""How many entries of a queue are counted at once; each is its keys alone."""
 
 
 def covered_shards(engine: Engine) -> int:
     """Return how many shards to read; reads only."""
     return max(engine.policy.shards, int(engine.ledger.read_value(SHARDS) or 1))
+
+
+def count_held(engine: Engine) -> int:
+    """Return how many withdrawals the deletion brake holds, from the queue alone; reads only."""
+    count = 0
+    for shard in range(covered_shards(engine)):
+        queue, after = shard_queue(Stage.HELD, shard), ""
+        while entries := engine.ledger.due(queue, until=LATEST_DUE, after=after, limit=KEYS_PAGE):
+            after, count = entries[-1].due, count + len(entries)
+    return count
 
 
 def before_marking(engine: Engine) -> None:

@@ -6,7 +6,9 @@ import pytest
 from test_whole_backend import Whole, closed, whole
 
 from builders import an_incident
-from kbsync.model import sidecar_key
+from kbsync.model import State, sidecar_key
+from kbsync.pipeline import brake_memory
+from kbsync.pipeline.brake import approve, plan_held
 from kbsync.pipeline.reconcile import reconcile
 from kbsync.pipeline.sync import sync_once
 
@@ -47,3 +49,26 @@ def test_damaged_deployment_is_found_repaired_and_clean_the_second_time(whole: W
     assert again.found.total() == 0
     assert len(whole.keys()) == 2 * 12
     assert sync_once(whole.engine).found == 0
+
+
+@pytest.mark.slow
+def test_emptied_table_waits_for_a_person_and_then_goes(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O-28 on AWS: an absence in a listing deletes nothing by the dozen (slow: several runs)."""
+    monkeypatch.setattr(brake_memory, "FREE_COUNT", 1)
+    whole.tables.put_many(closed(3))
+    whole.runs(2)
+    for n in range(2):
+        whole.tables.delete(f"INC-{n:03}")
+
+    reconcile(whole.engine, repair=True)
+    held = whole.runs(2)[-1]
+    kept = len(whole.keys())
+    approve(whole.engine, plan_held(whole.engine).plan)
+    gone = whole.runs(1)[0]
+    whole.runs(2)
+
+    assert (held.status, held.withheld, held.withdrawn, kept) == ("degraded", 2, 0, 6)
+    assert (gone.withdrawn, gone.withheld, len(whole.keys())) == (2, 0, 2)
+    assert whole.state("INC-000") is State.WITHDRAWN

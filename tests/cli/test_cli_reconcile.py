@@ -1,12 +1,9 @@
 """The reconcile command: what it prints, writes and exits with."""
 
-import json
 from pathlib import Path
 
-import pytest
-from calling import MADE_UP, Cli
+from calling import Cli
 
-from builders import an_incident
 from kbsync.bootstrap import build_engine
 from kbsync.cli.reconcile import MEANINGS
 from kbsync.pipeline.lease import holding_lease
@@ -16,13 +13,6 @@ from kbsync.setting_sources import load_settings
 
 def document(cli: Cli, incident_id: str) -> Path:
     return cli.home / "documents" / "incidents" / f"{incident_id}.md"
-
-
-def forget(cli: Cli, *incident_ids: str) -> None:
-    """Delete incidents as a program does that knows nothing of marks."""
-    engine = build_engine(load_settings({"home": str(cli.home), "embedder": "hash"}, {}))
-    for each in incident_ids:
-        engine.incidents.delete_as_other_writer(each)  # type: ignore[attr-defined] # the local adapter's
 
 
 def test_reconcile_of_a_synced_home_finds_nothing_and_exits_0(cli: Cli) -> None:
@@ -73,21 +63,6 @@ def test_foreign_object_is_reported_without_a_remedy(cli: Cli) -> None:
     assert result.exit_code == 1
     assert "incidents/NOTES.md" in result.stdout
     assert "--repair" not in result.stdout
-
-
-@pytest.mark.slow
-def test_withheld_withdrawals_name_how_to_approve_them(cli: Cli) -> None:
-    """The share that may go unasked is 20 documents, so more than that are synced first."""
-    incidents = [an_incident(incident_id=f"INC-{number}") for number in range(22)]
-    cli.synced([*MADE_UP, *incidents])
-    forget(cli, *(each["incident_id"] for each in incidents))  # type: ignore[misc] # each is a text
-
-    result = cli("reconcile", "--repair")
-    approved = json.loads(cli("reconcile", "--repair", "--most-withdrawals", "5", "--json").stdout)
-
-    assert "2 withdrawals withheld" in result.stdout
-    assert "--most-withdrawals N" in result.stdout
-    assert (approved["marked"], approved["withheld"], approved["in_work"]) == (2, 0, 0)
 
 
 def test_repair_while_paused_marks_nothing_and_says_so(cli: Cli) -> None:

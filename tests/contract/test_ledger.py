@@ -180,6 +180,25 @@ def test_mark_in_doubt_of_an_unknown_incident_creates_a_pending_record(ledger: L
     assert (stored(ledger).state, stored(ledger).queue) == (State.PENDING, "publish#0")
 
 
+def test_mark_of_a_deletion_is_remembered_and_a_later_mark_leaves_it(ledger: Ledger) -> None:
+    """Somebody's deletion is told from a mere absence, whoever marks next; the rest stays."""
+    saved(ledger, FULL)
+
+    ledger.mark([Mark("INC-1", LATER, create=False, deleted=True)])
+    ledger.mark([Mark("INC-1", LATER)])
+
+    record = stored(ledger)
+    assert (record.deleted, record.queue) == (True, "publish#0")
+    assert replace(record, queue=FULL.queue, due=FULL.due) == replace(FULL, deleted=True, expires_at=None)
+
+
+def test_mark_of_a_deletion_creates_nothing_where_nothing_is_known(ledger: Ledger) -> None:
+    """An incident of which nothing was published leaves no record behind."""
+    ledger.mark([Mark("INC-1", NOON, create=False, deleted=True)])
+
+    assert ledger.records(["INC-1"]) == {}
+
+
 def test_reset_mark_changes_the_end_of_a_withdrawal_into_quarantine(ledger: Ledger) -> None:
     """A retry asked for before the withdrawal is over is not lost."""
     saved(ledger, SyncRecord(incident_id="INC-1", state=State.WITHDRAWING, target=State.QUARANTINED))

@@ -140,6 +140,10 @@ def paused(setup: SetUp) -> None:
     setup.ledger.write_value("pause", '{"at": "2026-03-10T12:00:00+00:00", "reason": "moving"}')
 
 
+def withdrawals_that_wait(setup: SetUp) -> None:
+    setup.ledger.write_value("brake", '{"waiting": 30, "causes": {"deleted": 30}}')
+
+
 def old_entry_in_the_queue(setup: SetUp) -> None:
     setup.ledger.mark([Mark("INC-1", setup.now() - timedelta(hours=2))])
 
@@ -173,6 +177,7 @@ BROKEN = {
     ledger_of_another_region: ("wrong-region", "error", "set AWS_REGION=eu-west-2"),
     newest_run_failed: ("run-failed", "warning", "`kbsync runs`"),
     paused: ("paused", "warning", "`kbsync resume`"),
+    withdrawals_that_wait: ("withdrawals-held", "warning", "`kbsync approve`"),
     old_entry_in_the_queue: ("queue-old", "warning", "`kbsync sync`"),
     lease_of_a_dead_run: ("lease-stale", "warning", "nothing to do"),
     lease_from_a_clock_ahead: ("lease-stuck", "error", "clock"),

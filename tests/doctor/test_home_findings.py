@@ -151,6 +151,10 @@ def runs_paused(patient: Patient) -> None:
     pause(patient.home.engine, reason="moving")
 
 
+def withdrawals_that_wait(patient: Patient) -> None:
+    patient.home.ledger.write_value("brake", '{"waiting": 30, "causes": {"excluded": 30}}')
+
+
 def old_entry(patient: Patient) -> None:
     patient.home.ledger.mark([Mark("INC-1001", datetime.now(UTC) - timedelta(hours=3))])
 
@@ -188,6 +192,7 @@ BROKEN = {
     run_that_failed: ("run-failed", "warning", "`kbsync runs`"),
     only_a_run_long_ago: ("run-old", "warning", "kbsync watch --every 1h"),
     runs_paused: ("paused", "warning", "`kbsync resume`"),
+    withdrawals_that_wait: ("withdrawals-held", "warning", "`kbsync approve`"),
     old_entry: ("queue-old", "warning", "`kbsync sync`"),
     lease_of_a_dead_run: ("lease-stale", "warning", "nothing to do"),
 }

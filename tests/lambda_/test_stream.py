@@ -121,6 +121,17 @@ def test_reopened_or_deleted_incident_is_withdrawn_by_the_next_tick(
     assert home.keys() == set()
 
 
+def test_only_a_removal_is_remembered_as_a_deletion(home: Home, capsys: Capture) -> None:
+    for each in ("INC-1", "INC-2"):
+        home.incidents.put_as_other_writer(an_incident(incident_id=each))
+    call(batch, {}, capsys)
+
+    deliver(capsys, a_record("INC-1", before=CLOSED), a_record("INC-2", before=CLOSED, after=OPEN))
+
+    records = home.ledger.records(["INC-1", "INC-2"])
+    assert (records["INC-1"].deleted, records["INC-2"].deleted) == (True, False)
+
+
 def test_change_delivered_twice_and_late_ends_the_same(home: Home, capsys: Capture) -> None:
     home.incidents.put_as_other_writer(an_incident())
     closing = a_record(before=OPEN, after=CLOSED)

@@ -1,4 +1,4 @@
-"""Reconcile where it is hard: names that tell no id, JSON records, pages, brakes, pauses and rivals."""
+"""Reconcile where it is hard: names that tell no id, JSON records, pages, pauses and rivals."""
 
 import json
 from dataclasses import replace

@@ -7,7 +7,7 @@ import pytest
 from builders import NOON
 from kbsync.knowledge import DocumentStatus
 from kbsync.model import ObjectHead, State, SyncRecord
-from kbsync.pipeline.reconcile_judge import Difference, Drift, Look, Remedy, Wish, judge
+from kbsync.pipeline.reconcile_judge import Drift, Look, Remedy, Wish, judge
 
 KEY = "incidents/INC-1.md"
 BODY = ObjectHead(KEY, "b", 1, NOON, "print")
@@ -110,17 +110,3 @@ def test_a_strangers_object_is_named_by_its_key() -> None:
 
     assert difference is not None
     assert difference.subject == KEY
-
-
-@pytest.mark.parametrize(
-    ("difference", "expected"),
-    [
-        (Difference("INC-1", Drift.ORPHAN, Remedy.LOOK, a_look(DELETED, None, body=BODY)), True),
-        (Difference("INC-1", Drift.ORPHAN, Remedy.LOOK, whole(OPEN)), False),
-        (Difference(KEY, Drift.GHOST, Remedy.JOB), False),
-    ],
-    ids=["deleted", "reopened", "ghost"],
-)
-def test_only_an_orphan_without_incident_is_an_absence(difference: Difference, *, expected: bool) -> None:
-    """A reopened incident is a reason of its own and is never braked."""
-    assert difference.is_absence is expected

@@ -1,53 +1,17 @@
-"""Reconcile and others: the brake that a person takes off, a pause, a run at work, another reconcile."""
+"""Reconcile and others: a pause, a run at work, another reconcile."""
 
 import json
 from collections.abc import Callable
 
 import pytest
-from test_reconcile import filled, found, ids_of, key_of, until_quiet
+from test_reconcile import filled, found
 
 from builders import Home
 from kbsync.errors import BusyError
-from kbsync.model import sidecar_key
 from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.pause import pause, resume
 from kbsync.pipeline.reconcile import reconcile
-from kbsync.pipeline.reconcile_repair import BRAKE
 from kbsync.pipeline.reconcile_survey import CHECKPOINT
-
-
-@pytest.mark.slow
-def test_brake_withholds_what_is_gone_beyond_the_share(home: Home) -> None:
-    """Of 40 documents 25 lose their incidents: 20 may go, the rest waits for a person, told once (slow)."""
-    filled(home, ids_of("inc", 40))
-    for each in ids_of("inc", 25):
-        home.incidents.delete_as_other_writer(each)
-    alerts = len(home.alerts())
-
-    first = reconcile(home.engine, repair=True)
-    until_quiet(home)
-    second = reconcile(home.engine, repair=True)
-
-    assert (first.marked, first.withheld) == (20, 5)
-    assert (second.marked, second.withheld) == (0, 5)
-    assert len(home.keys()) == 2 * 20
-    assert sum("withholds" in line for line in home.alerts()[alerts:]) == 1
-
-
-def test_person_approves_withdrawals_and_the_brake_comes_off(home: Home) -> None:
-    """An approved number is a ceiling; when nothing is withheld any more, the share counts again."""
-    filled(home, ids_of("inc", 3))
-    home.ledger.write_value(BRAKE, "on")
-    for each in ids_of("inc", 2):
-        home.incidents.delete_as_other_writer(each)
-
-    unasked = reconcile(home.engine, repair=True)
-    approved = reconcile(home.engine, repair=True, most_withdrawals=2)
-    until_quiet(home)
-
-    assert (unasked.withheld, approved.withheld, approved.marked) == (2, 0, 2)
-    assert home.keys() == {key_of("INC-2"), sidecar_key(key_of("INC-2"))}
-    assert home.ledger.read_value(BRAKE) == ""
 
 
 def test_pause_turns_a_repair_into_a_report(home: Home) -> None:

@@ -17,6 +17,9 @@ from kbsync.lambda_handlers.batch import handler as batch
 from kbsync.lambda_handlers.runtime import use_engine
 from kbsync.lambda_handlers.stream import handler as stream
 from kbsync.local.faults import LocalFaults
+from kbsync.pipeline import brake_memory
+from kbsync.pipeline.brake import approve, plan_held
+from kbsync.pipeline.reconcile import reconcile
 from lambda_.running import DIMENSION, Call, call
 from lambda_.test_stream import CLOSED, a_record
 from template.alarms import ALARM, OK, Point, state_of
@@ -162,6 +165,27 @@ def test_backlog_age_keeps_its_state_while_no_run_tells_it(observed: Observed) -
 
     assert state_of(alarm, [], now_seconds=observed.at_seconds, before=ALARM) == ALARM
     assert observed.state("BacklogAgeAlarm") == OK
+
+
+def test_withdrawals_that_wait_for_a_person_sound_until_they_are_approved(
+    observed: Observed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brake_memory, "FREE_COUNT", 0)
+    observed.home.incidents.put_as_other_writer(an_incident())
+    observed.hours(1)
+    observed.home.incidents.delete_as_other_writer("INC-1001")
+    reconcile(observed.home.engine, repair=True)
+
+    states = []
+    for approves in (False, True):
+        if approves:
+            approve(observed.home.engine, plan_held(observed.home.engine).plan)
+        observed.invoke(batch, {"trigger": "schedule"})
+        observed.wait(TICK)
+        states.append(observed.state("WithdrawalsHeldAlarm"))
+        observed.wait(HOUR)
+
+    assert states == [ALARM, OK]
 
 
 def test_three_hours_without_any_run_sound_no_successful_run(observed: Observed) -> None:

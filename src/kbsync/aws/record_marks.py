@@ -118,7 +118,7 @@ class RecordMarks:
 
 def _is_plain(mark: Mark) -> bool:
     """Whether it changes nothing but when the incident is due."""
-    return not (mark.reset or mark.doubt)
+    return not (mark.reset or mark.doubt or mark.deleted)
 
 
 def _reset(

@@ -13,7 +13,7 @@ from rich.text import Text
 from kbsync.bootstrap import document_path
 from kbsync.cli.command import Call
 from kbsync.cli.incidents import IncidentId
-from kbsync.cli.terminal import duration_text, is_terminal, one_line, pairs, plain, state_text, table
+from kbsync.cli.terminal import counted, duration_text, is_terminal, one_line, pairs, plain, state_text, table
 from kbsync.errors import UsageError
 from kbsync.pipeline.pause import read_pause
 from kbsync.views.report import iso, runs_view
@@ -114,6 +114,9 @@ def _show_status(call: Call, view: Shown) -> None:
         "last run": Text.assemble(state_text(last["status"]), f", {last['started_at']}, {last['run_id']}")
         if last
         else "none yet",
+        "withheld": f"{counted(view['withheld'], 'withdrawal')} for a person to decide on"
+        if view["withheld"]
+        else "",
         "removed": f"{view['tombstones']} (records kept for 90 days)" if view["tombstones"] else "",
         "search": f"{view['search'].get('mode')}, {view['search'].get('embedder')}" if view["search"] else "",
         "paused": f"since {view['paused']['since']}: {one_line(view['paused']['reason'])}"
@@ -123,6 +126,8 @@ def _show_status(call: Call, view: Shown) -> None:
     out.print(pairs(values))
     if view["paused"]:
         call.hint("next: `kbsync resume` lets runs work again")
+    elif view["withheld"]:
+        call.hint("next: `kbsync approve` lists the withdrawals that wait for a person")
     elif states["quarantined"]:
         call.hint("next: `kbsync quarantine` lists what was set aside")
     elif waits is not None or states["pending"]:

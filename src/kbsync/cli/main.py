@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import kbsync
+from kbsync.cli.approve import approve
 from kbsync.cli.backfill import backfill
 from kbsync.cli.command import (
     BAD_USAGE,
@@ -128,6 +129,10 @@ def _register_work() -> None:
     add_command(
         app, "retry", retry, panel=WORK,
         examples=["kbsync retry INC-1001", "kbsync retry --all"],
+    )  # fmt: skip
+    add_command(
+        app, "approve", approve, panel=WORK,
+        examples=["kbsync approve", "kbsync approve 3f9c1a7be20d4456"],
     )  # fmt: skip
     add_command(
         app, "reconcile", reconcile, panel=WORK,

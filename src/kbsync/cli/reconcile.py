@@ -34,12 +34,6 @@ def reconcile(
     repair: Annotated[
         bool, typer.Option("--repair", help="Leave what differs due for the next sync, which mends it.")
     ] = False,
-    most_withdrawals: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", min=0, help="Approve so many withdrawals of documents whose incident is gone."
-        ),
-    ] = None,
 ) -> int:
     """Compare incidents, ledger, documents and knowledge base, and say what differs.
 
@@ -48,7 +42,7 @@ def reconcile(
     Exit codes: 0 nothing differs (also when another run is active), 1 something does.
     """
     with progress_bars(call.err, shown=call.shows_progress) as show:
-        survey = reconcile_all(call.engine(), repair=repair, most_withdrawals=most_withdrawals, progress=show)
+        survey = reconcile_all(call.engine(), repair=repair, progress=show)
     view: dict[str, Any] = reconcile_view(survey)  # Any: a view, whose values are shown as they are
     call.answer(view, lambda: _show(call, view, wanted_repair=repair))
     return SOME_FAILED if view["differences"] else OK
@@ -65,14 +59,6 @@ def _show(call: Call, view: dict[str, Any], *, wanted_repair: bool) -> None:
     ]
     if rows:
         call.out.print(table(["kind", "count", "means", "for example"], rows))
-    if view["withheld"]:
-        call.out.print(
-            Text(
-                f"{counted(view['withheld'], 'withdrawal')} withheld: too many incidents are gone.",
-                style="yellow",
-            )
-        )
-        call.hint("next: look at the table; `kbsync reconcile --repair --most-withdrawals N` approves them")
     if wanted_repair and not view["repair"]:
         call.hint("runs are paused, so nothing was marked; `kbsync resume` lets them work again")
     elif view["marked"]:

@@ -99,6 +99,7 @@ def _show_report(call: Call, report: RunReport) -> None:
         "failed": report.failed,
         "quarantined": report.quarantined,
         "pending": report.pending,
+        "withheld": report.withheld,
     }
     if report.status != BUSY:
         call.out.print(pairs({name: count for name, count in counts.items() if count or name == "found"}))
@@ -108,7 +109,9 @@ def _show_report(call: Call, report: RunReport) -> None:
         call.out.print(
             table(["incident", "failed because"], [(e.incident_id, e.error) for e in report.errors])
         )
-    if report.quarantined:
+    if report.withheld:
+        call.hint("next: `kbsync approve` lists the withdrawals that wait for a person")
+    elif report.quarantined:
         call.hint("next: `kbsync quarantine` lists what was set aside, `kbsync explain ID` tells why")
     elif report.failed:
         call.hint("next: `kbsync explain ID` tells its story; the next run tries again")

@@ -13,7 +13,13 @@ from kbsync.aws.doctor_place import Place, check_clock, place_of
 from kbsync.aws.doctor_tables import TableChecks
 from kbsync.aws.doctor_topic import check_topic
 from kbsync.doctor.finding import Check, Finding, FindingError
-from kbsync.doctor.ledger_checks import check_pause, check_queue, check_runs, marking_is_complete
+from kbsync.doctor.ledger_checks import (
+    check_brake,
+    check_pause,
+    check_queue,
+    check_runs,
+    marking_is_complete,
+)
 from kbsync.errors import KbSyncError
 from kbsync.model import Clock
 from kbsync.pipeline.lease import PUBLISHER
@@ -50,6 +56,7 @@ def checks_of(place: Place) -> list[tuple[str, Check]]:
         (ledger.subject, ledger.asked("dynamodb:Query", runs)),
         (ledger.subject, ledger.asked("dynamodb:Scan", queue)),
         (ledger.subject, ledger.asked("dynamodb:GetItem", check_pause)),
+        (ledger.subject, ledger.asked("dynamodb:GetItem", check_brake)),
         (ledger.subject, ledger.asked_for_lease(PUBLISHER)),
         *BucketChecks(place).checks(),
         *KnowledgeBaseChecks(place).checks(),

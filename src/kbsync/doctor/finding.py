@@ -35,6 +35,7 @@ class Code(StrEnum):
     QUEUE = "queue"
     QUEUE_OLD = "queue-old"
     PAUSED = "paused"
+    WITHDRAWALS_HELD = "withdrawals-held"
     LEASE = "lease"
     LEASE_STALE = "lease-stale"
     LEASE_STUCK = "lease-stuck"

@@ -25,7 +25,7 @@ from kbsync.doctor.finding import (
     well,
 )
 from kbsync.doctor.lease_check import StoredLease, check_lease
-from kbsync.doctor.ledger_checks import check_pause, check_queue, check_runs
+from kbsync.doctor.ledger_checks import check_brake, check_pause, check_queue, check_runs
 from kbsync.errors import FatalError, MissingExtraError
 from kbsync.local.database import MIGRATIONS, LocalDatabase
 from kbsync.local.documents_folder import scan_folder
@@ -150,6 +150,7 @@ class HomeChecks:
             yield from check_runs(ledger, now)
             yield from check_queue(ledger, now)
             yield from check_pause(ledger)
+            yield from check_brake(ledger)
             yield from check_lease(_stored_lease(database), now)
             yield _documents_finding(ledger, self._home / DOCUMENTS, self._settings.s3_prefix)
         finally:

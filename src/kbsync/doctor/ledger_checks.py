@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from kbsync.doctor.finding import Code, Finding, warning, well
+from kbsync.pipeline.brake_memory import BRAKE, brake_of
 from kbsync.pipeline.discover import MARKING
 from kbsync.pipeline.pause import PAUSE
 from kbsync.ports import Ledger
@@ -68,6 +69,19 @@ def check_pause(ledger: Ledger) -> Iterator[Finding]:
         stored = json.loads(value)
         seen = f"paused since {datetime.fromisoformat(stored['at']):%Y-%m-%d %H:%M} UTC: {stored['reason']}"
         yield warning(Code.PAUSED, _SUBJECT, seen, "`kbsync resume` lets runs work again")
+
+
+def check_brake(ledger: Ledger) -> Iterator[Finding]:
+    """Say that withdrawals wait for a person, where they do."""
+    brake = brake_of(ledger.read_value(BRAKE))
+    if brake.waiting:
+        causes = ", ".join(f"{count} {cause}" for cause, count in brake.causes.items())
+        yield warning(
+            Code.WITHDRAWALS_HELD,
+            _SUBJECT,
+            f"{brake.waiting} withdrawals wait for a person ({causes})",
+            "`kbsync approve` lists them; mend the table or the setting, or approve the plan",
+        )
 
 
 def _hours(age: timedelta) -> str:

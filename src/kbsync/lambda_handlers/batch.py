@@ -107,6 +107,7 @@ def emit(built: Engine, report: RunReport) -> None:
         "IncidentsWithdrawn": report.withdrawn,
         "IncidentsQuarantined": report.quarantined,
         "IncidentsPending": report.pending,
+        "WithdrawalsWithheld": report.withheld,
         "RunsSucceeded": int(report.status == "ok"),
         "RunsDegraded": int(report.status == "degraded"),
     }

@@ -48,7 +48,6 @@ def handler(event: Mapping[str, object] | None, context: LambdaContext) -> View:
     view = {"status": "ok", **reconcile_view(survey)}
     reports.info("reconcile.ended", extra={"report": view})
     metrics.add_metric(name="ReconcilesEnded", unit=MetricUnit.Count, value=int(survey.ended))
-    metrics.add_metric(name="WithdrawalsWithheld", unit=MetricUnit.Count, value=survey.withheld)
     metrics.add_metric(name="DifferencesFound", unit=MetricUnit.Count, value=sum(survey.found.values()))
     return view
 

@@ -74,7 +74,7 @@ def mark_record(record: DynamoDBRecord) -> None:
     before_marking(built)
     incident_id = str(change["Keys"]["incident_id"]["S"])
     # A closed incident gets a record; any other change needs one that exists already.
-    built.ledger.mark([Mark(incident_id, built.now(), create=closed)])
+    built.ledger.mark([Mark(incident_id, built.now(), create=closed, deleted=not after)])
 
 
 def _told(image: Image) -> dict[str, Mapping[str, Any]]:

@@ -80,7 +80,7 @@ def delete_incident(engine: Engine, incident_id: str) -> None:
     before_marking(engine)
     for _ in range(TRIES):
         stored = _read(engine, incident_id)
-        mark = Mark(incident_id, engine.now())
+        mark = Mark(incident_id, engine.now(), deleted=True)
         if engine.incidents.change([IncidentChange(incident_id, None, stored.token, mark)])[0]:
             return
     raise WriteConflictError(f"{incident_id} keeps changing", hint="try again")

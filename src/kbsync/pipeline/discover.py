@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 
 from kbsync.engine import Engine
 from kbsync.errors import RetriableError
-from kbsync.model import Mark, State, StoredIncident, SyncRecord
+from kbsync.model import Mark, Stage, State, StoredIncident, SyncRecord
 from kbsync.pipeline.plan import says_synced
 from kbsync.pipeline.run import Run
-from kbsync.queueing import is_closed
+from kbsync.queueing import in_stage, is_closed
 
 RENDERED_BY = "rendered_by"
 MARKING = "marking"
@@ -77,6 +77,8 @@ def queue_outdated(run: Run) -> None:
 
 
 def _is_outdated(record: SyncRecord, current: str) -> bool:
+    if in_stage(record, Stage.HELD):  # by rules that are no more
+        return True
     waits = bool(record.queue) and not record.rendered_by
     return record.rendered_by != current and not waits and record.state is not State.WITHDRAWN
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from kbsync.errors import RetriableError
 from kbsync.model import RunReport, Stage, SyncRecord
+from kbsync.pipeline.brake import hold_unasked, settle_held
 from kbsync.pipeline.failures import hold_against
 from kbsync.pipeline.plan import plan_page
 from kbsync.pipeline.publish import apply_page
@@ -29,12 +30,19 @@ def drain_publish_queue(run: Run) -> None:
     """
     run.suspects = close_dead_runs(run)
     with _losing_nothing(run):
-        for shard in range(run.shards):
-            _drain_shard(run, shard_queue(Stage.PUBLISH, shard))
-        for _ in range(LOOKS_AGAIN):
-            again, run.again = run.again, []
-            for page in _pages(again, run.engine.policy.page_size):
-                _work_in_time(run, page)
+        _drain_all(run)
+        if settle_held(run):
+            _drain_all(run)
+
+
+def _drain_all(run: Run) -> None:
+    """Go once through every shard, then a few times through what the world moved under us."""
+    for shard in range(run.shards):
+        _drain_shard(run, shard_queue(Stage.PUBLISH, shard))
+    for _ in range(LOOKS_AGAIN):
+        again, run.again = run.again, []
+        for page in _pages(again, run.engine.policy.page_size):
+            _work_in_time(run, page)
 
 
 def drain_suspects(run: Run) -> None:
@@ -113,7 +121,7 @@ def _work(run: Run, incident_ids: Sequence[str], *, isolated: bool = False) -> N
         return
     run.note_page([record.incident_id for record in records], isolated=isolated)
     run.count(found=len(records))
-    apply_page(run, plan_page(run.engine, records))
+    apply_page(run, hold_unasked(run, plan_page(run.engine, records)))
     run.progress("publish", run.report.found, None)
 
 

@@ -52,6 +52,8 @@ class PlannedChange:
     document: Document | None = None
     source_version: str = ""
     target: State = State.WITHDRAWN
+    unasked: bool = False
+    """A withdrawal that nobody asked for: the deletion brake decides on it (brake.py)."""
 
 
 def desired_of(engine: Engine, stored: StoredIncident | None) -> Desired | IncidentRejectedError:
@@ -92,7 +94,7 @@ def decide(
     base = _unchanged(record, stored, source_version)
     same_source = (record.source_version, record.rendered_by) == (source_version, rendered_by)
     if isinstance(wanted, NoDocument):
-        return _decide_nothing(base, wanted)
+        return _decide_nothing(base, wanted, rendered_by)
     if same_source and record.state is State.WITHDRAWING and record.target is State.QUARANTINED:
         return replace(base, action=Action.WITHDRAW, target=State.QUARANTINED)
     if isinstance(wanted, Document):
@@ -104,7 +106,7 @@ def decide(
     return replace(base, action=Action.REJECT, reason=reason_of(wanted))
 
 
-def _decide_nothing(base: PlannedChange, wanted: NoDocument) -> PlannedChange:
+def _decide_nothing(base: PlannedChange, wanted: NoDocument, rendered_by: str) -> PlannedChange:
     """Withdraw what is there; where nothing is known to be there, look."""
     known = holds_document(base.record) or base.record.state is State.WITHDRAWING
     by_rule = wanted.reason in (WithdrawReason.EXCLUDED, WithdrawReason.CONFIDENTIAL)
@@ -113,7 +115,24 @@ def _decide_nothing(base: PlannedChange, wanted: NoDocument) -> PlannedChange:
         action=Action.WITHDRAW if known else Action.LOOK,
         reason=f"{wanted.reason}: {wanted.detail}" if wanted.detail else str(wanted.reason),
         target=State.EXCLUDED if by_rule else State.WITHDRAWN,
+        unasked=known and _is_unasked(base, wanted.reason, rendered_by),
     )
+
+
+def _is_unasked(base: PlannedChange, reason: WithdrawReason, rendered_by: str) -> bool:
+    """Whether an absence or a changed setting, and nobody's act on this incident, takes its document away.
+
+    Never what is confidential, and never a withdrawal that has begun.
+    """
+    record = base.record
+    if reason is WithdrawReason.CONFIDENTIAL or record.state is State.WITHDRAWING:
+        return False
+    if reason is WithdrawReason.DELETED:
+        return not record.deleted
+    other_rules = record.rendered_by != rendered_by
+    if reason is WithdrawReason.NOT_CLOSED:  # reopened, unless it is what it was and the settings are not
+        return other_rules and record.source_version == base.source_version
+    return other_rules
 
 
 def _decide_document(base: PlannedChange, document: Document) -> PlannedChange:

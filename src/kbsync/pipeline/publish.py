@@ -161,6 +161,7 @@ def _rendered(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord
         source_version=change.source_version,
         rendered_by=run.engine.transform.rendered_by,
         expires_at=None,
+        deleted=change.stored is None and record.deleted,
     )
 
 
@@ -181,6 +182,8 @@ def _unchanged(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecor
     if record.state is State.QUARANTINED:
         return settled(record)
     record = _rendered(run, change, record)
+    if record.reason:  # the deletion brake held it, and it is wanted again
+        record = moved(record, record.state, "", run_id=run.run_id, at=run.engine.now())
     if says_synced(change.stored):
         return settled(record)
     return queued(record, Stage.CONFIRM, at=run.engine.now(), shards=run.engine.policy.shards)

@@ -34,7 +34,7 @@ from kbsync.pipeline.reconcile_look import (
     suspects_among,
     wish_of,
 )
-from kbsync.pipeline.reconcile_repair import allowed_absences, mend, settle_brake
+from kbsync.pipeline.reconcile_repair import mend
 from kbsync.pipeline.reconcile_survey import CHECKPOINT, LAST_SURVEY, Phase, Survey, survey_of
 from kbsync.pipeline.run import Progress, no_progress
 from kbsync.shards import note_shards
@@ -58,7 +58,6 @@ def reconcile(
     engine: Engine,
     *,
     repair: bool = False,
-    most_withdrawals: int | None = None,
     deadline: datetime | None = None,
     progress: Progress = no_progress,
 ) -> Survey:
@@ -70,7 +69,6 @@ def reconcile(
     Args:
         engine: the ports, the transform and the policy.
         repair: hand the differences to the publisher; while runs are paused, nothing is.
-        most_withdrawals: how many documents may go because their incidents are gone; None: the brake's share.
         deadline: stop after the page in hand at this moment (aware UTC).
         progress: called with a phase's name and how many of it were compared.
 
@@ -80,15 +78,12 @@ def reconcile(
     repair = repair and read_pause(engine) is None
     stored = engine.ledger.read_value(CHECKPOINT)
     survey = survey_of(stored, repair=repair, now=engine.now()) or _begin(engine, repair=repair)
-    survey.allowed = survey.allowed if most_withdrawals is None else most_withdrawals
     work = _Work(engine, survey, _places(engine))
     while not survey.ended and (deadline is None or engine.now() < deadline):
         phase = survey.phase
         ended = survey.advance(_PHASES[Phase(phase)](work))
         progress(phase, survey.compared[phase], None)
         text = "" if ended else survey.as_text()
-        if ended and repair:
-            settle_brake(engine, survey)
         if not engine.ledger.write_value(CHECKPOINT, text, expected=stored):
             raise BusyError("another reconcile is active")
         if ended:
@@ -111,7 +106,6 @@ def _begin(engine: Engine, *, repair: bool) -> Survey:
         run_id=f"reconcile-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
         started_at=now.isoformat(),
         repair=repair,
-        allowed=allowed_absences(engine) if repair else 0,
     )
 
 

@@ -1,16 +1,17 @@
 """Reconcile, the decision: what differs about one incident, and what mends it. Pure.
 
 Four are compared: the incident, our record, the objects in the document store, the knowledge base's word.
-Imports the model and plan.py. Invariant: an incident with an entry in a queue is in work and not judged; a
-stranger's object has no remedy.
+Imports the model, queueing and plan.py. Invariant: an incident with an entry in a queue is in work and not
+judged, unless the deletion brake holds it and it is wanted again; a stranger's object has no remedy.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from kbsync.knowledge import DocumentStatus
-from kbsync.model import ObjectHead, State, SyncRecord
+from kbsync.model import ObjectHead, Stage, State, SyncRecord
 from kbsync.pipeline.plan import holds_document
+from kbsync.queueing import in_stage
 
 
 class Drift(StrEnum):
@@ -101,11 +102,6 @@ class Difference:
     remedy: Remedy
     look: Look | None = None
 
-    @property
-    def is_absence(self) -> bool:
-        """Whether it would withdraw a document only because its incident is not there."""
-        return self.drift is Drift.ORPHAN and self.look is not None and not self.look.wish.exists
-
 
 def claims_document(record: SyncRecord | None) -> bool:
     """Whether the record says that the store holds something, so that the store must be asked."""
@@ -115,7 +111,7 @@ def claims_document(record: SyncRecord | None) -> bool:
 def judge(look: Look) -> Difference | None:
     """Return the first difference of one incident, the one whose remedy mends the others too, or None."""
     if look.record is not None and look.record.queue:
-        return None
+        return _judge_in_work(look, look.record)
     wanted = look.wish.rest in (State.INDEXED, State.QUARANTINED)
     found = _judge_wanted(look) if wanted else _judge_unwanted(look)
     found = found or _judge_status(look)
@@ -124,6 +120,13 @@ def judge(look: Look) -> Difference | None:
     drift, remedy = found
     subject = look.document_key if drift is Drift.FOREIGN else look.wish.incident_id
     return Difference(subject, drift, remedy, look)
+
+
+def _judge_in_work(look: Look, record: SyncRecord) -> Difference | None:
+    """Nobody looks at what the deletion brake holds, so an incident that is back would wait for a person."""
+    if in_stage(record, Stage.HELD) and look.wish.rest is State.INDEXED:
+        return Difference(look.wish.incident_id, Drift.UNSETTLED, Remedy.LOOK, look)
+    return None
 
 
 _Finding = tuple[Drift, Remedy] | None

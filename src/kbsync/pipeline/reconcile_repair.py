@@ -19,47 +19,12 @@ from kbsync.pipeline.reconcile_judge import Difference, Look, Remedy
 from kbsync.pipeline.reconcile_survey import Survey
 from kbsync.pipeline.run import Run
 
-BRAKE = "reconcile_brake"
-BRAKE_FROM = 20
-BRAKE_SHARE_PERCENT = 15
-"""Source: DESIGN.md, section 9: past 15 % and 20, withdrawals from absence wait for a person."""
-
-
-def allowed_absences(engine: Engine) -> int:
-    """Return how many documents may go in one repair because their incidents are not there.
-
-    None at all once the brake has been on: then a person says how many.
-    """
-    if engine.ledger.read_value(BRAKE):
-        return 0
-    states, _ = engine.ledger.count_records()
-    live = states.get(State.INDEXED, 0) + states.get(State.PUBLISHED, 0)
-    return max(BRAKE_FROM, live * BRAKE_SHARE_PERCENT // 100)
-
-
-def settle_brake(engine: Engine, survey: Survey) -> None:
-    """Put the brake on where something was withheld, telling people once; take it off where nothing was."""
-    ledger = engine.ledger
-    if not survey.withheld:
-        ledger.write_value(BRAKE, "")
-    elif not ledger.read_value(BRAKE):
-        engine.alerts.send(
-            "kbsync: reconcile withholds withdrawals",
-            f"{survey.withheld} documents belong to incidents that are no longer in the table, more than may "
-            "go unasked. Look at the table first; `kbsync reconcile --repair --most-withdrawals N` approves.",
-        )
-        ledger.write_value(BRAKE, survey.run_id)
-
 
 def mend(engine: Engine, lease: PublisherLease, survey: Survey, differences: Sequence[Difference]) -> None:
-    """Do what each difference needs, and count it; withdrawals from absence only as far as allowed."""
+    """Do what each difference needs, and count it; on withdrawals the publisher's brake decides."""
     run = Run(engine, lease, RunReport(run_id=survey.run_id, started_at=engine.now()), until="")
     wanted: dict[Remedy, list[Difference]] = {remedy: [] for remedy in Remedy}
     for each in differences:
-        if each.is_absence and survey.absences >= survey.allowed:
-            survey.withheld += 1
-            continue
-        survey.absences += each.is_absence
         survey.marked += each.remedy is not Remedy.NONE
         wanted[each.remedy].append(each)
     lease.ensure()

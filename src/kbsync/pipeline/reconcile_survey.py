@@ -45,15 +45,11 @@ class Survey:
     phase: str = Phase.INCIDENTS
     cursor: str = ""
     ended: bool = False
-    allowed: int = 0
-    """How many documents this repair may withdraw because their incident is not there."""
     compared: Counter[str] = field(default_factory=lambda: _none_of(Phase))
     in_work: int = 0
     found: Counter[str] = field(default_factory=lambda: _none_of(Drift))
     samples: dict[str, list[str]] = field(default_factory=dict)
     marked: int = 0
-    absences: int = 0
-    withheld: int = 0
 
     def note(self, differences: list[Difference]) -> None:
         """Count differences and keep the first few subjects of each kind."""

@@ -59,6 +59,10 @@ class Run:
     unconfirmed: int = 0
     """How many it leaves to be confirmed."""
     jobs_started: int = 0
+    held: int = 0
+    """Withdrawals that this run has put before the deletion brake."""
+    brake_on: bool = False
+    """The deletion brake has something to decide, or holds something."""
     systemic: bool = False
     job_failed: bool = False
     """The ingestion job itself failed: what it did not take is nobody's own fault."""

@@ -19,6 +19,7 @@ from kbsync.engine import Engine
 from kbsync.errors import KbSyncError, RetriableError
 from kbsync.model import RunReport, Stage
 from kbsync.pipeline.alerting import alert_on_transitions
+from kbsync.pipeline.brake import carry_out_approval
 from kbsync.pipeline.confirm import confirm
 from kbsync.pipeline.discover import discover_changes
 from kbsync.pipeline.drain import drain_publish_queue, drain_suspects
@@ -63,6 +64,7 @@ def sync_once(
         try:
             run.shards = note_shards(engine)
             follow_place(run)
+            carry_out_approval(run)
             discover_changes(run)
             _see_through(run, drain_publish_queue)
             if run.suspects:
@@ -130,4 +132,4 @@ def _status(run: Run) -> str:
     succeeded = report.published + report.metadata_only + report.unchanged + report.withdrawn + report.indexed
     if report.failed and not succeeded:
         return "failed"
-    return "degraded" if report.failed or run.systemic else "ok"
+    return "degraded" if report.failed or report.withheld or run.systemic else "ok"

@@ -15,7 +15,6 @@ class Surveyed(Protocol):
     ended: bool
     in_work: int
     marked: int
-    withheld: int
 
     @property
     def compared(self) -> Mapping[str, int]:
@@ -46,5 +45,4 @@ def reconcile_view(survey: Surveyed) -> View:
         "found": dict(survey.found),
         "samples": {kind: list(subjects) for kind, subjects in survey.samples.items()},
         "marked": survey.marked,
-        "withheld": survey.withheld,
     }

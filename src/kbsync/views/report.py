@@ -34,6 +34,7 @@ def report_view(report: RunReport) -> View:
         "quarantined": report.quarantined,
         "excluded": report.excluded,
         "pending": report.pending,
+        "withheld": report.withheld,
         "objects_written": report.objects_written,
         "objects_deleted": report.objects_deleted,
         "job_id": report.job_id,

@@ -3,7 +3,8 @@
     sum(states) + not_closed = incidents
 
 `pending` includes incidents that wait for their first look, and closed ones that no record holds yet;
-`not_closed` those with nothing to withdraw, a confirmed withdrawal included; tombstones are apart.
+`not_closed` those with nothing to withdraw, a confirmed withdrawal included; tombstones are apart. `withheld`
+counts the documents that the deletion brake keeps, of incidents in whatever state.
 Invariant: counts and bounded samples only, whatever the table's size.
 """
 
@@ -15,7 +16,7 @@ from datetime import timedelta
 from kbsync.engine import Engine
 from kbsync.model import Stage, State, SyncRecord
 from kbsync.queueing import due_until, shard_queue
-from kbsync.shards import covered_shards
+from kbsync.shards import count_held, covered_shards
 from kbsync.views.report import View, iso, report_view
 
 SAMPLE = 10_000
@@ -45,6 +46,7 @@ def status_view(engine: Engine) -> View:
         "states": {str(state): count for state, count in states.items()},
         "not_closed": rest - unrecorded,
         "incidents": total,
+        "withheld": count_held(engine),
         "tombstones": tombstones + sum(deleted.values()),
         "oldest_pending_seconds": round((engine.now() - oldest) / timedelta(seconds=1)) if oldest else None,
         "last_run": report_view(last[0]) if last else None,

@@ -151,6 +151,8 @@ def _next(engine: Engine, record: SyncRecord | None, stored: StoredIncident | No
             if closed
             else "nothing: it is not closed and nothing is published"
         )
+    elif in_stage(record, Stage.HELD):
+        text = "a person decides: too many withdrawals at once, and `kbsync approve` lists them"
     elif in_stage(record, Stage.PUBLISH):
         text = "the next run looks at it" + _wait(engine, record)
     else:
