@@ -46,6 +46,13 @@ class WithdrawReason(StrEnum):
     EXCLUDED = "excluded"
     CONFIDENTIAL = "confidential"
     REJECTED = "rejected"
+    WITHDRAWN_ALL = "withdrawn_all"
+    """A person said that nothing is to be published."""
+
+    @property
+    def is_rule(self) -> bool:
+        """Whether the operator's word keeps a closed incident without a document."""
+        return self in (WithdrawReason.EXCLUDED, WithdrawReason.CONFIDENTIAL, WithdrawReason.WITHDRAWN_ALL)
 
 
 @dataclass(frozen=True, slots=True)

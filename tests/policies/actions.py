@@ -72,6 +72,10 @@ def _object(operation: str, params: Params) -> Iterator[Need]:
         yield Need("kms:GenerateDataKey", params["SSEKMSKeyId"])
 
 
+def _bucket(_: str, params: Params) -> Iterator[Need]:
+    yield Need("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")
+
+
 def _on_knowledge_base(operation: str, params: Params) -> Iterator[Need]:
     name = params["knowledgeBaseId"]
     yield Need(f"bedrock:{operation}", f"arn:aws:bedrock:{REGION}:{ACCOUNT}:knowledge-base/{name}")
@@ -87,6 +91,7 @@ RULES: Mapping[str, Callable[[str, Params], Iterator[Need]]] = {
     "BatchExecuteStatement": _statements,
     "TransactWriteItems": _transaction,
     **dict.fromkeys(("GetObject", "HeadObject", "PutObject", "DeleteObject"), _object),
+    "ListObjectsV2": _bucket,
     **dict.fromkeys(
         (
             "StartIngestionJob",

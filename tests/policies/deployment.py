@@ -22,6 +22,7 @@ from kbsync.bootstrap import build_engine
 from kbsync.engine import Engine
 from kbsync.lambda_handlers.backfill import handler as backfill
 from kbsync.lambda_handlers.batch import handler as batch
+from kbsync.lambda_handlers.reconcile import handler as reconcile
 from kbsync.lambda_handlers.runtime import use_engine
 from kbsync.lambda_handlers.stream import handler as stream
 from kbsync.setting_sources import load_settings
@@ -32,7 +33,12 @@ from policies.recording import Recorder
 from template.stack import Stack
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0b9ffb0c-7a16-4c6f-8d53-1e1c0d3b1a11"
-HANDLERS = {"BatchFunction": batch, "StreamFunction": stream, "BackfillFunction": backfill}
+HANDLERS = {
+    "BatchFunction": batch,
+    "StreamFunction": stream,
+    "BackfillFunction": backfill,
+    "ReconcileFunction": reconcile,
+}
 EXPORTED = "exports/data/a.json.gz"
 MANY_REFUSALS = 20
 
@@ -105,11 +111,21 @@ class Deployment:
         before = {"status": {"S": "OPEN"}, "title": {"S": "before"}}
         self.invoke("StreamFunction", {"Records": [a_record(incident_id, before=before, after=item)]})
 
+    def write_many(self, incident_ids: list[str]) -> None:
+        """Write closed incidents likewise, and have the stream tell of all of them at once."""
+        self.tables.put_many([an_incident(incident_id=each) for each in incident_ids])
+        after = {"status": {"S": "CLOSED"}}
+        records = [a_record(each, before=None, after=after) for each in incident_ids]
+        self.invoke("StreamFunction", {"Records": records})
+
     def delete(self, incident_id: str) -> None:
         """Delete an incident likewise."""
         self.tables.delete(incident_id)
         before = {"status": {"S": "CLOSED"}}
         self.invoke("StreamFunction", {"Records": [a_record(incident_id, before=before, after=None)]})
+
+    def reconcile(self) -> Any:
+        return self.invoke("ReconcileFunction", {"repair": True}).answer
 
     def backfill(self, *incident_ids: str) -> None:
         """Have the worker read an export of these incidents, each edited since it was published."""

@@ -91,6 +91,27 @@ def mark_an_export(at: Deployment) -> None:
     at.backfill("A-000", "H-000", "H-001")
 
 
+def compare_and_mend(at: Deployment) -> None:
+    """All that can differ: lost, orphaned and stray objects, an untrue note, deletions nobody marked."""
+    bucket, s3 = at.bedrock.bucket, boto3.client("s3")
+    untrue = {"status": "OPEN", "kb_sync_status": {"synced": True}}
+    at.write_many([f"R-{number:03}" for number in range(30)])
+    at.ticks(2)
+    s3.delete_object(Bucket=bucket, Key="incidents/R-000.md")
+    s3.delete_object(Bucket=bucket, Key="incidents/R-001.md.metadata.json")
+    s3.put_object(Bucket=bucket, Key="incidents/STRAY.md", Body=b"# stray")
+    for number in range(2, 30):
+        at.tables.delete(f"R-{number:03}")
+    at.tables.put_many([an_incident(incident_id="R-unmarked")])
+    at.tables.put_many([an_incident(incident_id="R-open", **untrue)])
+    at.reconcile()
+    at.ticks(2)
+    at.write("R-000", title="A later one")
+    with at.refused_statements():
+        at.tables.put_many([an_incident(incident_id="R-again", **untrue)])
+        at.reconcile()
+
+
 @pytest.mark.slow
 def test_calls_are_what_the_policies_allow_and_the_policies_what_is_called(deployment: Deployment) -> None:
     """Slow: some thirty runs of all functions, each over HTTP, are what uses every permission."""
@@ -100,6 +121,7 @@ def test_calls_are_what_the_policies_allow_and_the_policies_what_is_called(deplo
     forget_what_was_never_published(deployment)
     go_on_item_by_item(deployment)
     mark_an_export(deployment)
+    compare_and_mend(deployment)
 
     denied: dict[str, list[Need]] = {}
     unused: dict[str, set[Grant]] = {}

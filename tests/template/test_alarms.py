@@ -14,6 +14,7 @@ from kbsync.engine import Policy
 from kbsync.errors import AccessDeniedError, ThrottledError
 from kbsync.lambda_handlers.backfill import handler as backfill
 from kbsync.lambda_handlers.batch import handler as batch
+from kbsync.lambda_handlers.reconcile import handler as comparison
 from kbsync.lambda_handlers.runtime import use_engine
 from kbsync.lambda_handlers.stream import handler as stream
 from kbsync.local.faults import LocalFaults
@@ -28,7 +29,12 @@ from template.stack import ADOPTED, Stack
 HOUR, TICK = 3600.0, 300.0
 POISON = {"x": b"\x00\x01"}
 OWN = "IncidentManagement"
-FUNCTIONS = {batch: "BatchFunction", stream: "StreamFunction", backfill: "BackfillFunction"}
+FUNCTIONS = {
+    batch: "BatchFunction",
+    stream: "StreamFunction",
+    backfill: "BackfillFunction",
+    comparison: "ReconcileFunction",
+}
 WHOLE = Stack({"ExportBucket": "exports"})
 """The stack with everything that it can have."""
 STANDS_STILL = LocalFaults(delay_polls=1_000_000)
@@ -102,6 +108,7 @@ def fail_from_now(observed: Observed, error: Callable[[], Exception]) -> None:
 def test_no_alarm_sounds_on_three_healthy_hours(observed: Observed) -> None:
     observed.home.incidents.put_as_other_writer(an_incident())
     observed.invoke(stream, {"Records": [a_record(before=None, after=CLOSED)]})
+    observed.invoke(comparison, {"repair": True})
     observed.hours(3)
 
     assert {name: observed.state(name) for name in alarms()} == dict.fromkeys(alarms(), OK)
@@ -237,6 +244,25 @@ def test_event_that_was_not_delivered_sounds_undelivered(observed: Observed) -> 
     assert observed.state("UndeliveredAlarm") == ALARM
 
 
+def test_reconcile_that_raises_sounds_reconcile_errors(observed: Observed) -> None:
+    fail_from_now(observed, lambda: AccessDeniedError("denied"))
+
+    done = observed.invoke(comparison, {"repair": True})
+    observed.wait(TICK)
+
+    assert isinstance(done.error, AccessDeniedError)
+    assert observed.state("ReconcileErrorsAlarm") == ALARM
+
+
+def test_two_days_without_a_complete_reconcile_sound_no_reconcile(observed: Observed) -> None:
+    observed.invoke(comparison, {"repair": True})
+    observed.wait(30 * HOUR)
+    after_one = observed.state("NoReconcileAlarm")
+    observed.wait(24 * HOUR)
+
+    assert (after_one, observed.state("NoReconcileAlarm")) == (OK, ALARM)
+
+
 def test_worker_that_raises_sounds_backfill_errors(observed: Observed) -> None:
     done = observed.invoke(backfill, {"bucket": "exports"})
     observed.wait(TICK)
@@ -286,6 +312,8 @@ def test_dashboard_is_valid_and_shows_only_metrics_that_handlers_write(observed:
         "publisher", "other", now=observed.home.clock(), seconds=600, grace_seconds=60
     )
     observed.invoke(batch, {"trigger": "tick"})
+    observed.home.clock.forward(hours=1)
+    observed.invoke(comparison, {})
     body = json.loads(
         Stack().resources("AWS::CloudWatch::Dashboard")["Dashboard"]["Properties"]["DashboardBody"]
     )

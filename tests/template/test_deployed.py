@@ -91,12 +91,16 @@ def test_deployed_alarms_are_those_that_the_tests_evaluate(deployed: Deployed) -
 def test_deployed_schedules_name_function_input_and_queue(deployed: Deployed) -> None:
     events = boto3.client("events")
 
-    for name, trigger in {"HourlySync": "schedule", "Tick": "tick"}.items():
-        rule = deployed.names[f"BatchFunction{name}"].rsplit("/", 1)[-1]
+    for name, function, given in (
+        ("BatchFunctionHourlySync", "template-sync", {"trigger": "schedule"}),
+        ("BatchFunctionTick", "template-sync", {"trigger": "tick"}),
+        ("ReconcileFunctionDaily", "template-sync-reconcile", {"repair": True}),
+    ):
+        rule = deployed.names[name].rsplit("/", 1)[-1]
         (target,) = events.list_targets_by_rule(Rule=rule)["Targets"]
         assert events.describe_rule(Name=rule)["State"] == "DISABLED"
-        assert target["Arn"].endswith(":function:template-sync")
-        assert json.loads(target["Input"]) == {"trigger": trigger}
+        assert target["Arn"].endswith(f":function:{function}")
+        assert json.loads(target["Input"]) == given
         queue = deployed.names["UndeliveredQueue"].rsplit("/", 1)[-1]
         assert target["DeadLetterConfig"]["Arn"].endswith(f":{queue}")
 

@@ -1,5 +1,6 @@
 """The stack as it is written: variables, permissions, queues, logs, tables, and what each choice makes."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -182,9 +183,19 @@ def test_schedules_carry_their_trigger_and_a_queue(stack: Stack) -> None:
         "Tick": '{"trigger": "tick"}',
     }
     assert events["HourlySync"]["Properties"]["Schedule"] == "rate(1 hour)"
-    for name, each in events.items():
-        assert each["Properties"]["DeadLetterConfig"]["Arn"] == "UndeliveredQueue.Arn"
-        assert f"BatchFunction{name}.Arn" in allowed
+    for function, made in stack.resources("AWS::Serverless::Function").items():
+        for name, each in made["Properties"].get("Events", {}).items():
+            assert each["Properties"]["DeadLetterConfig"]["Arn"] == "UndeliveredQueue.Arn"
+            assert f"{function}{name}.Arn" in allowed
+
+
+@pytest.mark.parametrize("repairs", ["true", "false"])
+def test_reconcile_runs_daily_and_repairs_where_that_is_wanted(repairs: str) -> None:
+    functions = Stack({"ReconcileRepairs": repairs}).resources("AWS::Serverless::Function")
+    daily = functions["ReconcileFunction"]["Properties"]["Events"]["Daily"]["Properties"]
+
+    assert daily["Schedule"] == "rate(1 day)"
+    assert json.loads(daily["Input"]) == {"repair": repairs == "true"}
 
 
 def test_tables_are_those_of_the_adapters() -> None:

@@ -20,6 +20,7 @@ from kbsync.views.report import iso, runs_view
 from kbsync.views.search import search_mode
 from kbsync.views.status import quarantine_view, status_view
 from kbsync.views.story import explain_view, show_view
+from kbsync.withdrawal import read_withdrawal
 
 Shown = Mapping[str, Any]  # Any: a view, whose values are shown as they are
 
@@ -90,10 +91,11 @@ def status(call: Call) -> None:
     The states and `not_closed` add up to the incidents in the table; removed incidents are counted apart.
     """
     engine = call.engine()
-    paused = read_pause(engine)
+    paused, withdrawal = read_pause(engine), read_withdrawal(engine)
     view: dict[str, Any] = {  # Any: as above
         **status_view(engine),
         "paused": {"since": iso(paused.at), "reason": paused.reason} if paused else None,
+        "withdrawn_all": {"since": iso(withdrawal.at), "reason": withdrawal.reason} if withdrawal else None,
         "search": search_mode(engine),
         "home": str(call.settings.home),
     }
@@ -121,6 +123,10 @@ def _show_status(call: Call, view: Shown) -> None:
         "search": f"{view['search'].get('mode')}, {view['search'].get('embedder')}" if view["search"] else "",
         "paused": f"since {view['paused']['since']}: {one_line(view['paused']['reason'])}"
         if view["paused"]
+        else "",
+        "withdrawn": f"everything, since {view['withdrawn_all']['since']}: "
+        f"{one_line(view['withdrawn_all']['reason'])}; `kbsync withdraw --undo` publishes again"
+        if view["withdrawn_all"]
         else "",
     }
     out.print(pairs(values))

@@ -35,6 +35,7 @@ from kbsync.cli.reconcile import reconcile
 from kbsync.cli.running import pause, resume, retry, sync, watch
 from kbsync.cli.search import search
 from kbsync.cli.serve import serve
+from kbsync.cli.withdrawing import withdraw
 
 BEGIN, INCIDENTS, WORK, LOOK = "Begin", "Incidents", "Work", "Look"
 
@@ -137,6 +138,11 @@ def _register_work() -> None:
     add_command(
         app, "reconcile", reconcile, panel=WORK,
         examples=["kbsync reconcile", "kbsync reconcile --repair", "kbsync reconcile --json"],
+    )  # fmt: skip
+    add_command(
+        app, "withdraw", withdraw, panel=WORK,
+        examples=["kbsync withdraw --all", "kbsync withdraw --all --yes --reason 'moving to another account'",
+                  "kbsync withdraw --undo"],
     )  # fmt: skip
     add_command(
         app, "backfill", backfill, panel=WORK,

@@ -38,6 +38,7 @@ def handler(event: Mapping[str, object] | None, context: LambdaContext) -> View:
     Raises:
         KbSyncError: it could not go on; the next call does, from the last page.
     """
+    metrics.add_metric(name="ReconcilesStarted", unit=MetricUnit.Count, value=1)
     built = engine()
     repair = (event or {}).get("repair") is True
     survey = reconcile_when_free(built, repair=repair, until=deadline(context, built.now()))

@@ -27,6 +27,7 @@ from kbsync.model import Attributes, Mark, State, SyncRecord
 from kbsync.queueing import is_closed
 from kbsync.shards import before_marking
 from kbsync.stretches import Source, Stretch
+from kbsync.withdrawal import in_force
 
 T = TypeVar("T")
 
@@ -165,6 +166,7 @@ def backfill(
     Raises:
         RetriableError: the ledger refused eight times in a row; what was marked stands.
     """
+    engine = in_force(engine)
     text = "" if dry_run else engine.ledger.read_value(PROGRESS)
     progress = _progress_of(text, source)
     outcome = Backfilled(source.name, parts=source.parts)

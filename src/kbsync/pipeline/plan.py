@@ -24,6 +24,7 @@ from kbsync.model import (
 from kbsync.pipeline.run import reason_of
 from kbsync.queueing import due_until, shard_queue
 from kbsync.shards import covered_shards
+from kbsync.withdrawal import in_force
 
 
 class Action(StrEnum):
@@ -109,12 +110,11 @@ def decide(
 def _decide_nothing(base: PlannedChange, wanted: NoDocument, rendered_by: str) -> PlannedChange:
     """Withdraw what is there; where nothing is known to be there, look."""
     known = holds_document(base.record) or base.record.state is State.WITHDRAWING
-    by_rule = wanted.reason in (WithdrawReason.EXCLUDED, WithdrawReason.CONFIDENTIAL)
     return replace(
         base,
         action=Action.WITHDRAW if known else Action.LOOK,
         reason=f"{wanted.reason}: {wanted.detail}" if wanted.detail else str(wanted.reason),
-        target=State.EXCLUDED if by_rule else State.WITHDRAWN,
+        target=State.EXCLUDED if wanted.reason.is_rule else State.WITHDRAWN,
         unasked=known and _is_unasked(base, wanted.reason, rendered_by),
     )
 
@@ -122,10 +122,11 @@ def _decide_nothing(base: PlannedChange, wanted: NoDocument, rendered_by: str) -
 def _is_unasked(base: PlannedChange, reason: WithdrawReason, rendered_by: str) -> bool:
     """Whether an absence or a changed setting, and nobody's act on this incident, takes its document away.
 
-    Never what is confidential, and never a withdrawal that has begun.
+    Never what is confidential, what a person ordered, and never a withdrawal that has begun.
     """
     record = base.record
-    if reason is WithdrawReason.CONFIDENTIAL or record.state is State.WITHDRAWING:
+    asked_for = (WithdrawReason.CONFIDENTIAL, WithdrawReason.WITHDRAWN_ALL)
+    if reason in asked_for or record.state is State.WITHDRAWING:
         return False
     if reason is WithdrawReason.DELETED:
         return not record.deleted
@@ -193,7 +194,7 @@ def plan_once(engine: Engine) -> Iterator[PlannedChange]:
 
     What discovery would find (a changed rule, an index that nobody marks from) is not in the list.
     """
-    until = due_until(engine.now())
+    engine, until = in_force(engine), due_until(engine.now())
     for shard in range(covered_shards(engine)):
         queue = shard_queue(Stage.PUBLISH, shard)
         after = ""

@@ -38,6 +38,7 @@ from kbsync.pipeline.reconcile_repair import mend
 from kbsync.pipeline.reconcile_survey import CHECKPOINT, LAST_SURVEY, Phase, Survey, survey_of
 from kbsync.pipeline.run import Progress, no_progress
 from kbsync.shards import note_shards
+from kbsync.withdrawal import in_force
 
 LISTING_PAGE = 500
 """Objects, documents or wishes held at once; each is a few hundred bytes."""
@@ -75,6 +76,7 @@ def reconcile(
     Raises:
         BusyError: a run, or another reconcile, is active; what was compared so far stands.
     """
+    engine = in_force(engine)
     repair = repair and read_pause(engine) is None
     stored = engine.ledger.read_value(CHECKPOINT)
     survey = survey_of(stored, repair=repair, now=engine.now()) or _begin(engine, repair=repair)

@@ -16,7 +16,6 @@ from kbsync.model import (
     State,
     StoredIncident,
     SyncRecord,
-    WithdrawReason,
     sidecar_key,
 )
 from kbsync.pipeline.plan import desired_of, holds_document, is_set_aside, says_synced
@@ -24,7 +23,6 @@ from kbsync.pipeline.reconcile_judge import Difference, Look, Wish, claims_docum
 
 RECORDS_PAGE = 500
 """How many records are read at once while one is searched by its key; each is small."""
-_BY_RULE = (WithdrawReason.EXCLUDED, WithdrawReason.CONFIDENTIAL)
 
 
 def wish_of(
@@ -37,7 +35,7 @@ def wish_of(
     if isinstance(desired, Document):
         rest, fingerprint = State.INDEXED, desired.fingerprint
     elif isinstance(desired, NoDocument):
-        rest, fingerprint = (State.EXCLUDED if desired.reason in _BY_RULE else State.WITHDRAWN), ""
+        rest, fingerprint = (State.EXCLUDED if desired.reason.is_rule else State.WITHDRAWN), ""
     else:
         rest, fingerprint = State.QUARANTINED, ""
     return Wish(

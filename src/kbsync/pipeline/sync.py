@@ -31,6 +31,7 @@ from kbsync.pipeline.place import follow_place
 from kbsync.pipeline.run import Progress, Run, no_progress, reason_of
 from kbsync.queueing import due_until
 from kbsync.shards import note_shards
+from kbsync.withdrawal import in_force
 
 
 def sync_once(
@@ -54,6 +55,7 @@ def sync_once(
         BusyError: another run is active; nothing was written.
         FatalError: the run cannot go on; what was done stands in the ledger.
     """
+    engine = in_force(engine)
     started_at = engine.now()
     report = RunReport(run_id=_new_run_id(started_at), trigger=trigger, started_at=started_at)
     paused = read_pause(engine)

@@ -11,6 +11,7 @@ from kbsync.model import SYNC_STATUS, Document, Stage, State, StoredIncident, Sy
 from kbsync.queueing import in_stage, utc_text
 from kbsync.views.report import View, iso
 from kbsync.views.standing import UNMADE
+from kbsync.withdrawal import in_force
 
 _NEXT = {
     State.PENDING: "the next run looks at it",
@@ -29,6 +30,7 @@ def explain_view(engine: Engine, incident_id: str, *, paused: bool = False) -> V
     Raises:
         UnknownIncidentError: neither the table nor the ledger knows the id.
     """
+    engine = in_force(engine)
     stored = engine.incidents.read([incident_id]).get(incident_id)
     record = engine.ledger.records([incident_id]).get(incident_id)
     if stored is None and record is None:
