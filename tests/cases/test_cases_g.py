@@ -73,7 +73,7 @@ def test_o_59_one_alert_an_episode_and_one_word_when_it_is_over(tmp_path: Path) 
     upsert_incidents(restarted().engine, bad)
     ill = hours(48)
     upsert_incidents(restarted().engine, twelve())
-    well = hours(2)
+    well = hours(3)
     upsert_incidents(restarted().engine, bad)
     ill_again = hours(5)
 

@@ -14,7 +14,12 @@ from kbsync.engine import Policy
 from kbsync.errors import AccessDeniedError, RedactionFailedError, ThrottledError, UnavailableError
 from kbsync.local.faults import LocalFaults
 from kbsync.model import Mark, State, StoredIncident, SyncStatus
-from kbsync.pipeline.changes import retry_incidents, update_incident, upsert_incidents
+from kbsync.pipeline.changes import (
+    reopen_incident,
+    retry_incidents,
+    update_incident,
+    upsert_incidents,
+)
 from kbsync.pipeline.sync import sync_once
 from kbsync.ports import Noted
 
@@ -165,6 +170,7 @@ def test_o_33_outage_of_the_document_store_costs_no_attempt(home: Home, error: E
     report = sync_once(home.engine)
 
     assert (report.status, report.indexed) == ("ok", 20)
+    assert [sync_once(home.engine).status for _ in range(2)] == ["ok", "ok"]
     assert len(home.alerts()) == 2
 
 
@@ -329,6 +335,34 @@ def test_refused_document_is_quarantined_and_its_old_version_withdrawn(open_home
     assert home.state() == "quarantined"
     assert "INC-1001" not in home.found("pool exhausted")
     assert home.map_of()["synced"] is False
+
+
+def test_retry_of_everything_releases_what_is_on_its_way_into_quarantine(open_home: OpenHome) -> None:
+    """Set aside or about to be: both are tried again; a withdrawal of another reason goes on as it was."""
+    home = open_home()
+    upsert_incidents(home.engine, [an_incident(), *many(4)])
+    sync_once(home.engine)
+    home = open_home(faults=LocalFaults(fail_keys=("INC-1001",)))
+    update_incident(home.engine, "INC-1001", {"description": "A text the parser does not like"})
+    update_incident(home.engine, "INC-0", {"title": POISON})
+    for _ in range(3):
+        sync_once(home.engine)
+    reopen_incident(home.engine, "INC-1")
+    sync_once(home.engine, wait=False)
+    assert (home.state(), home.state("INC-0"), home.state("INC-1")) == (
+        "withdrawing",
+        "quarantined",
+        "withdrawing",
+    )
+    update_incident(open_home().engine, "INC-0", {"title": "Readable"})
+
+    released = retry_incidents(home.engine, None)
+    home = open_home()
+    for _ in range(2):
+        sync_once(home.engine)
+
+    assert released == 2
+    assert (home.state(), home.state("INC-0"), home.state("INC-1")) == ("indexed", "indexed", "withdrawn")
 
 
 def test_redaction_failure_withdraws_the_live_document(home: Home) -> None:

@@ -113,10 +113,10 @@ class LocalLedger:
     def count_records(self) -> tuple[dict[State, int], int]:
         """Return the number of records of incidents that exist, by state, and the number of tombstones."""
         rows = self._database.query(
-            "SELECT state, incident_exists, count(*) FROM records GROUP BY state, incident_exists"
+            "SELECT state, sum(incident_exists), count(*) FROM records GROUP BY state"
         )
-        states = {State(state): int(count) for state, exists, count in rows if exists}
-        return states, sum(int(count) for _, exists, count in rows if not exists)
+        states = {State(state): int(existing) for state, existing, _ in rows if existing}
+        return states, sum(int(count) - int(existing) for _, existing, count in rows)
 
     def oldest_pending(self) -> datetime | None:
         """Return the earliest `pending_since` of all queued entries."""

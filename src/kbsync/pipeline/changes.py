@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from kbsync.engine import Engine
 from kbsync.errors import UnknownIncidentError, UsageError, WriteConflictError
-from kbsync.model import SYNC_STATUS, Attributes, Mark, State, StoredIncident
+from kbsync.model import SYNC_STATUS, Attributes, Mark, State, StoredIncident, SyncRecord
 from kbsync.ports import IncidentChange
 from kbsync.shards import before_marking
 
@@ -126,11 +126,23 @@ def retry_incidents(engine: Engine, incident_ids: Sequence[str] | None) -> int:
             raise UnknownIncidentError(f"no sync record of {unknown[0]}", hint="see `kbsync quarantine`")
         _release(engine, incident_ids)
         return len(incident_ids)
-    released = 0
-    while page := engine.ledger.list_records(state=State.QUARANTINED, cursor="", limit=RETRY_PAGE).items:
-        _release(engine, [record.incident_id for record in page])
-        released += len(page)
-    return released
+    return _release_in(engine, State.QUARANTINED) + _release_in(engine, State.WITHDRAWING)
+
+
+def _release_in(engine: Engine, state: State) -> int:
+    """Release what is set aside in a state, or will be once its document is gone, page by page."""
+    released, cursor = 0, ""
+    while True:
+        page = engine.ledger.list_records(state=state, cursor=cursor, limit=RETRY_PAGE)
+        ids = [record.incident_id for record in page.items if _is_set_aside(record)]
+        _release(engine, ids)
+        released, cursor = released + len(ids), page.cursor
+        if not cursor:
+            return released
+
+
+def _is_set_aside(record: SyncRecord) -> bool:
+    return State.QUARANTINED in (record.state, record.target)
 
 
 def _release(engine: Engine, incident_ids: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from kbsync.errors import FatalError, UsageError
 from kbsync.knowledge import DocumentInfo, DocumentStatus, IngestionJob, JobStatus
 from kbsync.model import Stage, State, SyncRecord
 from kbsync.pipeline.finish import Finished, finish_page, refuse_page
-from kbsync.pipeline.ingest import JOBS_LOOKED_AT, owe_job
+from kbsync.pipeline.ingest import newest_jobs, owe_job
 from kbsync.pipeline.run import Run
 from kbsync.queueing import due_until, in_stage, shard_queue
 
@@ -92,8 +92,7 @@ def newest_complete_job(run: Run) -> IngestionJob | None:
     """Return the COMPLETE job, anyone's, that started last; its start is the proof's moment."""
     if run.engine.policy.ingestion == "none":
         return None
-    jobs = run.engine.knowledge_base.jobs(limit=JOBS_LOOKED_AT)
-    complete = [job for job in jobs if job.status is JobStatus.COMPLETE]
+    complete = [job for job in newest_jobs(run) if job.status is JobStatus.COMPLETE]
     return max(complete, key=lambda job: job.started_at, default=None)
 
 

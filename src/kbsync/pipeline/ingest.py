@@ -29,6 +29,23 @@ def owe_job(run: Run, published_at: datetime) -> None:
         run.engine.ledger.write_value(OWED, owed)
 
 
+def newest_jobs(run: Run) -> list[IngestionJob]:
+    """Return the newest jobs, newest first; while none of them runs, this run asks once.
+
+    A job that somebody else starts later is seen by the next run.
+    """
+    if run.jobs is None or not all(job.status.is_final for job in run.jobs):
+        run.jobs = run.engine.knowledge_base.jobs(limit=JOBS_LOOKED_AT)
+    return run.jobs
+
+
+def _note_seen(run: Run, job: IngestionJob) -> None:
+    """Keep what was learnt of one job without asking for all of them again."""
+    if run.jobs is not None:
+        others = [each for each in run.jobs if each.job_id != job.job_id]
+        run.jobs = sorted([job, *others], key=lambda each: each.started_at, reverse=True)
+
+
 def ingest(run: Run) -> None:
     """Start or join the job that is owed and see it through, as far as this run may wait.
 
@@ -45,6 +62,7 @@ def ingest(run: Run) -> None:
         if not job.status.is_final:
             run.say(f"ingestion job {job.job_id} is {job.status}; the next run goes on from here")
             return
+        _note_seen(run, job)
         run.engine.ledger.write_value(ACTIVE, "")
         if job.status is not JobStatus.COMPLETE:
             _note_failed_job(run, job)
@@ -72,8 +90,7 @@ def _current_job(run: Run) -> IngestionJob | None:
     owed = ledger.read_value(OWED)
     if not owed:
         return None
-    jobs = knowledge_base.jobs(limit=JOBS_LOOKED_AT)
-    newest = jobs[0] if jobs else None
+    newest = next(iter(newest_jobs(run)), None)
     if newest is not None and not newest.status.is_final:
         return _joined(run, newest)
     if newest is not None and newest.status is JobStatus.COMPLETE and utc_text(newest.started_at) > owed:
@@ -104,7 +121,8 @@ def _start(run: Run, owed: str) -> IngestionJob | None:
     try:
         job = engine.knowledge_base.start_job(description=f"kbsync run {run.run_id}", client_token=token)
     except JobAlreadyRunningError:
-        running = [job for job in engine.knowledge_base.jobs(limit=JOBS_LOOKED_AT) if not job.status.is_final]
+        run.jobs = None  # what was known is out of date
+        running = [job for job in newest_jobs(run) if not job.status.is_final]
         run.say("another ingestion job is running; ours follows it")
         return _joined(run, running[0]) if running else None
     return _joined(run, job)

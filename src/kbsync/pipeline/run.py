@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from kbsync.engine import Engine
 from kbsync.errors import KbSyncError
+from kbsync.knowledge import IngestionJob
 from kbsync.model import RunError, RunReport, SyncRecord
 from kbsync.pipeline.lease import PublisherLease
 
@@ -63,6 +64,8 @@ class Run:
     """Withdrawals that this run has put before the deletion brake."""
     brake_on: bool = False
     """The deletion brake has something to decide, or holds something."""
+    jobs: list[IngestionJob] | None = None
+    """The newest ingestion jobs as this run knows them; None: not asked for yet."""
     systemic: bool = False
     job_failed: bool = False
     """The ingestion job itself failed: what it did not take is nobody's own fault."""
