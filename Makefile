@@ -6,7 +6,7 @@ UV     := $(BIN)/uv
 # Empty, or what runs pytest in its place: `make coverage` measures the same run.
 RUNNER ?=
 
-.PHONY: setup test-setup build-lambda demo test lint types imports wheel coverage check bench clean
+.PHONY: setup test-setup build-lambda docs demo test lint types imports wheel coverage check bench clean
 
 # uv (pinned) installs exactly what uv.lock says; the stamp makes a second call free.
 $(VENV)/.installed: pyproject.toml uv.lock
@@ -24,16 +24,26 @@ $(VENV)-standins/.installed: tests/standins/requirements.txt $(VENV)/.installed
 
 setup: $(VENV)/.installed
 
+# The site's generator comes on top; a new set-up takes it away again.
+$(VENV)/.docs-installed: $(VENV)/.installed
+	VIRTUAL_ENV=$(abspath $(VENV)) $(UV) sync --active --frozen --all-extras --group docs --quiet
+	touch $@
+
 # The functions' package for this machine: tests of the deployed stack run it.
 $(VENV)-bundle/.built: uv.lock $(wildcard deploy/*) $(VENV)/.installed
 	UV=$(UV) PYTHON=$(BIN)/python deploy/build.sh $(VENV)-bundle host
 	touch $@
 
-test-setup: $(VENV)-standins/.installed $(VENV)-bundle/.built
+test-setup: $(VENV)-standins/.installed $(VENV)-bundle/.built $(VENV)/.docs-installed
 
 # The release: arm64 and Python 3.13, whatever this machine is.
 build-lambda: setup
 	UV=$(UV) PYTHON=$(BIN)/python deploy/build.sh dist/lambda
+
+# The site, in dist/site: open index.html, or serve the folder. The reference is written anew from the code.
+docs: $(VENV)/.docs-installed
+	$(BIN)/python tests/docs/reference_pages.py
+	$(BIN)/python scripts/build_site.py dist/site
 
 demo: setup
 	$(BIN)/kbsync demo

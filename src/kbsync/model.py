@@ -21,19 +21,28 @@ class State(StrEnum):
     """Where one incident stands between its table and the knowledge base (DESIGN.md, section 3)."""
 
     PENDING = "pending"
+    """A change is known, or an attempt failed: something must be published, or decided."""
     PUBLISHED = "published"
+    """The document store holds the document; the knowledge base has not confirmed it yet."""
     INDEXED = "indexed"
+    """The knowledge base has confirmed this very content; the incident says `synced: true`."""
     WITHDRAWING = "withdrawing"
+    """It must go, and is not yet confirmed gone; search leaves it out already."""
     WITHDRAWN = "withdrawn"
+    """Confirmed gone."""
     QUARANTINED = "quarantined"
+    """Set aside after its last attempt, with the reason; an edit, a new rule or `retry` releases it."""
     EXCLUDED = "excluded"
+    """Closed, and wants no document by a rule that the operator set."""
 
 
 class Stage(StrEnum):
     """The queues of the ledger; an entry is in one of them or in none."""
 
     PUBLISH = "publish"
+    """Waits to be read, decided and published or withdrawn."""
     CONFIRM = "confirm"
+    """Waits for the knowledge base to show it, or to have lost it."""
     HELD = "held"
     """Withdrawals that the deletion brake holds back; none of them is due."""
 
@@ -42,10 +51,15 @@ class WithdrawReason(StrEnum):
     """Why an incident wants no document."""
 
     NOT_CLOSED = "not_closed"
+    """Its status is none of `CLOSED_STATUSES`: open, reopened, cancelled."""
     DELETED = "deleted"
+    """It is not in the table any more."""
     EXCLUDED = "excluded"
+    """A rule of `EXCLUDE` holds for it."""
     CONFIDENTIAL = "confidential"
+    """A rule of `CONFIDENTIAL` holds for it."""
     REJECTED = "rejected"
+    """The knowledge base refused the document."""
     WITHDRAWN_ALL = "withdrawn_all"
     """A person said that nothing is to be published."""
 

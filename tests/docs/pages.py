@@ -10,7 +10,16 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.es.md")
-PAGES = (*READMES, "docs/cli.md", "docs/settings.md", "docs/operations.md")
+PAGES = (
+    *READMES,
+    "docs/cli.md",
+    "docs/settings.md",
+    "docs/operations.md",
+    "docs/tutorial.md",
+    "docs/es/tutorial.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "how-to").glob("*.md")),
+)
+"""The pages whose examples are run."""
 
 _EXIT = re.compile(r"\s+# exit (\d+)$")
 
@@ -26,7 +35,7 @@ class Example:
 
 def all_pages() -> list[str]:
     return sorted(
-        path.relative_to(ROOT).as_posix() for folder in (ROOT, ROOT / "docs") for path in folder.glob("*.md")
+        path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
     )
 
 

@@ -22,6 +22,9 @@ from kbsync.demo.story import UNREADABLE
 
 pytestmark = pytest.mark.slow
 
+AT_WORK = {f"docs/how-to/{name}.md" for name in ("migrate", "recover", "tune")}
+"""Pages whose reader has a home with incidents already."""
+
 _OURS = re.compile(r"(?:\w+=\S+ )*kbsync\b|.*\| kbsync\b")
 _SHELL = re.compile(r"[|<>]|^\w+=")
 _VARYING = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}|\d[\d.:TZ-]*")
@@ -29,7 +32,7 @@ _VARYING = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}|\d[\d.:TZ-]*")
 
 @pytest.fixture
 def _session(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with incidents.jsonl, where the commands of a page work on a home of their own.
+    """A folder with incidents.jsonl and issues.csv, where a page's commands work on a home of their own.
 
     The pages that do not speak of the unreadable incident get a file without it.
     """
@@ -47,6 +50,9 @@ def _session(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("KBSYNC_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("EMBEDDER", "hash")
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if request.getfixturevalue("page") in AT_WORK:
+        for words in (["import", "incidents.jsonl"], ["sync"]):
+            _run_here(["kbsync", *words], monkeypatch)
 
 
 @pytest.mark.usefixtures("_session")
@@ -90,15 +96,18 @@ def _ran(
     if _is_shell(example.command):
         done = subprocess.run(["bash", "-c", example.command], check=False, capture_output=True, text=True)
         return done.returncode, done.stdout
+    return _run_here(words, monkeypatch), capsys.readouterr().out
+
+
+def _run_here(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
     with monkeypatch.context() as within:
         within.setattr(sys, "argv", words)
         if words[1] == "demo":
             within.delenv("KBSYNC_HOME")
         try:
-            code = run()
+            return run()
         finally:
             logging.getLogger("kbsync").handlers.clear()
-    return code, capsys.readouterr().out
 
 
 def _is_shell(command: str) -> bool:

@@ -46,6 +46,7 @@ class Looked(StrEnum):
     """What became of one item of a source."""
 
     MARKED = "marked"
+    """Put into the queue: something is to be published, withdrawn or decided."""
     CURRENT = "current"
     """Its record already says what this item says."""
     WAITING = "waiting"
