@@ -10,9 +10,15 @@ import pytest
 from aws_tables import Answer, AwsTables, answering, losing_first_reply, refusal, service
 from kbsync.aws.attributes import value_of
 from kbsync.aws.dynamo_table import Statement, calls_of, quoted
-from kbsync.errors import AccessDeniedError, ConfigInvalidError, ThrottledError, UnavailableError
+from kbsync.errors import (
+    AccessDeniedError,
+    ConfigInvalidError,
+    ThrottledError,
+    UnavailableError,
+    UsageError,
+)
 from kbsync.model import Mark, Save, SaveOutcome, State, SyncRecord, SyncStatus
-from kbsync.ports import Noted
+from kbsync.ports import IncidentChange, Noted
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
@@ -293,6 +299,94 @@ def test_marks_of_many_incidents_are_a_read_in_hundreds_and_a_write_in_twenty_fi
         tables.ledger.mark(marks)
 
     assert (len(reads), len(writes), len(singles)) == (2, 6, 0)
+
+
+def test_retry_of_many_is_written_in_twenty_fives_as_well(tables: AwsTables) -> None:
+    """A redrive of everything costs no call for each: what it resets is conditional inside its statement."""
+    ids = [f"INC-{n}" for n in range(60)]
+    bad = [SyncRecord(incident_id=each, state=State.QUARANTINED, attempts=3, reason="bad") for each in ids]
+    tables.ledger.save([Save(each, "") for each in bad])
+
+    with (
+        answering(tables.client, "BatchGetItem") as reads,
+        answering(tables.client, "BatchExecuteStatement") as writes,
+        answering(tables.client, "UpdateItem") as singles,
+    ):
+        tables.ledger.mark([Mark(each, NOON, create=False, reset=True) for each in ids])
+
+    records = tables.ledger.records(ids).values()
+    assert (len(reads), len(writes), len(singles)) == (1, 3, 0)
+    assert {(each.state, each.attempts, each.queue) for each in records} == {(State.PENDING, 0, "publish#0")}
+    assert {each.transitions[-1].reason for each in records} == {"retry requested"}
+
+
+def test_several_marks_of_one_incident_count_in_their_order(tables: AwsTables) -> None:
+    """Deleted, in doubt, and marked again: one write has all of it, as on the other backend."""
+    full = SyncRecord(incident_id="INC-1", state=State.INDEXED, fingerprint="f", body_etag="e")
+    tables.ledger.save([Save(full, "")])
+    later = NOON.replace(hour=13)
+
+    tables.ledger.mark(
+        [Mark("INC-1", NOON, deleted=True), Mark("INC-1", NOON, doubt=True), Mark("INC-1", later)]
+    )
+
+    record = tables.ledger.records(["INC-1"])["INC-1"]
+    assert (record.deleted, record.fingerprint, record.body_etag) == (True, "", "e")
+    assert record.due.startswith("2026-03-10T13")
+
+
+def changes_of(count: int, **more: object) -> list[IncidentChange]:
+    ids = [f"INC-{n:03}" for n in range(count)]
+    return [IncidentChange(each, item(each, **more), "", Mark(each, NOON)) for each in ids]
+
+
+def test_incidents_are_written_with_their_marks_fifty_at_a_time(tables: AwsTables) -> None:
+    """An import of many costs a fiftieth of the calls, and each pair is still written together."""
+    with answering(tables.client, "TransactWriteItems") as writes:
+        outcomes = tables.store.change(changes_of(120))
+
+    assert outcomes == [True] * 120
+    assert [len(each["TransactItems"]) for each in writes] == [100, 100, 40]
+    ids = [f"INC-{n:03}" for n in range(120)]
+    assert tables.store.read(ids).keys() == tables.ledger.records(ids).keys() == set(ids)
+
+
+def test_one_stale_token_among_many_stops_no_other(tables: AwsTables) -> None:
+    """What changed before the look is left out; what changes after it is found out one by one."""
+    tables.put(item("INC-001", title="somebody's"))
+
+    outcomes = tables.store.change(changes_of(4))
+
+    assert outcomes == [True, False, True, True]
+    with answering(
+        tables.client, "TransactWriteItems", refusal("TransactionCanceledException"), service
+    ) as writes:
+        later = [IncidentChange(f"NEW-{n}", item(f"NEW-{n}"), "", Mark(f"NEW-{n}", NOON)) for n in range(3)]
+        assert tables.store.change(later) == [True] * 3
+    assert [len(each["TransactItems"]) for each in writes] == [6, 2, 2, 2]
+
+
+def test_item_that_the_table_refuses_is_named_and_those_before_it_are_written(tables: AwsTables) -> None:
+    """One item over 400 KB among others: the error says whose it is."""
+    changes = changes_of(3)
+    changes[1] = replace(changes[1], attributes=item("INC-001", text="x" * 500_000))
+
+    with pytest.raises(UsageError, match="INC-001"):
+        tables.store.change(changes)
+
+    assert tables.store.read(["INC-000", "INC-001", "INC-002"]).keys() == {"INC-000"}
+
+
+def test_large_items_are_cut_into_several_transactions(tables: AwsTables) -> None:
+    """A transaction takes four megabytes; no incident is twice in one."""
+    big = changes_of(12, text="x" * 390_000)
+    again = replace(big[0], token="stale")
+
+    with answering(tables.client, "TransactWriteItems") as writes:
+        outcomes = tables.store.change([*big, again])
+
+    assert outcomes == [True] * 12 + [False]
+    assert [len(each["TransactItems"]) for each in writes] == [14, 10]
 
 
 def test_statements_are_cut_by_number_size_and_item() -> None:

@@ -149,7 +149,7 @@ def test_reset_meets_a_publisher_that_withdraws_and_resets_what_is_then_there(ta
     other = tables.other_ledger()
     withdrawing = replace(bad, state=State.WITHDRAWING, target=State.QUARANTINED, generation=1)
 
-    with meanwhile(tables, "UpdateItem", lambda: other.save([Save(withdrawing, "")])):
+    with meanwhile(tables, "BatchExecuteStatement", lambda: other.save([Save(withdrawing, "")])):
         tables.ledger.mark([Mark("INC-1", NOON, create=False, reset=True)])
 
     record = tables.ledger.records(["INC-1"])["INC-1"]
@@ -163,7 +163,11 @@ def test_record_that_changes_at_every_try_is_a_throttle(tables: AwsTables) -> No
     tables.ledger.save([Save(bad, "")])
     failed = refusal("ConditionalCheckFailedException")
 
-    with answering(tables.client, "UpdateItem", *[failed] * 5), pytest.raises(ThrottledError, match="again"):
+    with (
+        answering(tables.client, "BatchExecuteStatement", refusal("ValidationException")),
+        answering(tables.client, "UpdateItem", *[failed] * 5),
+        pytest.raises(ThrottledError, match="again"),
+    ):
         tables.ledger.mark([Mark("INC-1", NOON, create=False, reset=True)])
     with answering(tables.client, "PutItem", *[failed] * 5), pytest.raises(ThrottledError, match="again"):
         tables.ledger.save([Save(replace(bad, attempts=4), "")])
@@ -182,7 +186,8 @@ def test_retry_of_a_record_forgotten_meanwhile_brings_nothing_back(tables: AwsTa
     bad = SyncRecord(incident_id="INC-1", state=State.QUARANTINED, attempts=3)
     tables.ledger.save([Save(bad, "")])
 
-    with meanwhile(tables, "UpdateItem", lambda: tables.other_ledger().drop([Save(bad, "")])):
+    other = tables.other_ledger()
+    with meanwhile(tables, "BatchExecuteStatement", lambda: other.drop([Save(bad, "")])):
         tables.ledger.mark([Mark("INC-1", NOON, create=False, reset=True)])
 
     assert tables.ledger.records(["INC-1"]) == {}

@@ -1,8 +1,8 @@
 """Marks on sync records: many by statements, and each that did not take by itself or inside a transaction.
 
 Imports the table, the records' form, the model and queueing. Invariant: a mark touches the queue attributes
-only (one that is not plain also what it changes, on the condition that it still is what was read), so that it
-never takes back what a publisher wrote meanwhile.
+only (a reset, a doubt or a deletion also what it changes, on the condition that it still is what was read),
+so that it never takes back what a publisher wrote meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kbsync.aws.attributes import item_of
 from kbsync.aws.dynamo_table import DynamoTable
-from kbsync.aws.record_statements import mark_statement
+from kbsync.aws.record_statements import changed_content, mark_statement
 from kbsync.aws.sync_records import key_of, read_records, record_attributes
 from kbsync.errors import ThrottledError
 from kbsync.model import Clock, Mark, SyncRecord
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, UpdateTypeDef
 
 TRIES = 5
-_QUEUE = ("queue", "due", "pending_since", "expires_at", "generation")
 _ONLY_CREATED = ("state", "generation")
 
 
@@ -38,23 +37,27 @@ class RecordMarks:
         return read_records(self._table, incident_ids, self._now())
 
     def mark(self, marks: Sequence[Mark]) -> None:
-        """Put each incident into the publish queue; of several marks of one incident, the last counts.
+        """Put each incident into the publish queue; several marks of one incident count in their order.
 
         A read in hundreds and a write in twenty-fives. Killed midway, some are marked: repeat it.
         """
-        plain = {mark.incident_id: mark for mark in marks if _is_plain(mark)}
-        held = self.read(list(plain))
+        of_each: dict[str, list[Mark]] = {}
+        for mark in marks:
+            of_each.setdefault(mark.incident_id, []).append(mark)
+        held = self.read(list(of_each))
         wanted, statements = [], []
-        for mark in plain.values():
-            read = held.get(mark.incident_id)
-            record = marked(read, mark, self._shards)
+        for incident_id, its_marks in of_each.items():
+            read = held.get(incident_id)
+            record = read
+            for mark in its_marks:
+                record = marked(record, mark, self._shards) or record
             if record is not None:
-                wanted.append(mark)
+                wanted.append(its_marks)
                 statements.append(mark_statement(self._table.name, record, read))
         codes = self._table.run_statements(statements)
-        again = [mark for mark, code in zip(wanted, codes, strict=True) if code]
-        for mark in (*again, *(mark for mark in marks if not _is_plain(mark))):
-            self._mark(mark)
+        for its_marks, code in zip(wanted, codes, strict=True):
+            for mark in its_marks if code else ():
+                self._mark(mark)
 
     def _mark(self, mark: Mark) -> None:
         for _ in range(TRIES):
@@ -116,20 +119,11 @@ class RecordMarks:
         return update
 
 
-def _is_plain(mark: Mark) -> bool:
-    """Whether it changes nothing but when the incident is due."""
-    return not (mark.reset or mark.doubt or mark.deleted)
-
-
 def _reset(
     before: Mapping[str, object], after: Mapping[str, object]
 ) -> tuple[list[str], dict[str, Any], list[str]]:
     """Return what a reset changes, with the values and clauses that make it hold only on what was read."""
-    changed = [
-        name
-        for name in sorted({*before, *after})
-        if before and name not in _QUEUE and before.get(name) != after.get(name)
-    ]
+    changed = changed_content(before, after) if before else []
     values = {f":read_{name}": before[name] for name in changed if name in before}
     clauses = [
         f"{_name(name)} = :read_{name}" if name in before else f"attribute_not_exists({_name(name)})"

@@ -5,32 +5,43 @@ says every attribute, and does nothing where the item is not what its writer rea
 whole key and at least one attribute that was read.
 """
 
+from collections.abc import Mapping
+
 from kbsync.aws.attributes import Item, Value, item_of, value_of
 from kbsync.aws.dynamo_table import Statement, quoted
 from kbsync.aws.sync_records import ATTRIBUTES, key_of, record_attributes, record_item
 from kbsync.model import Save, SyncRecord
-from kbsync.queueing import utc_text
 
 _KEY = '"pk" = ? AND "sk" = ?'
+_OF_EVERY_MARK = ("queue", "due", "pending_since", "expires_at", "generation")
 
 
 def mark_statement(table: str, record: SyncRecord, read: SyncRecord | None) -> Statement:
-    """Return the statement that writes a mark: a new item, or the queue attributes of the one read."""
+    """Return the statement that writes a mark: a new item, or what it changes of the one read."""
     if read is None:
         return insert_statement(table, record.incident_id, record_item(record))
-    changes: dict[str, object] = {"queue": record.queue, "due": record.due}
-    since = utc_text(record.pending_since) if record.pending_since else ""
-    if read.pending_since is None:
-        changes["pending_since"] = since
-        condition, read_values = '"pending_since" IS MISSING', []
-    else:
-        condition, read_values = '"pending_since" = ?', [value_of(since)]
+    before, after = record_attributes(read), record_attributes(record)
+    changed = changed_content(before, after)
+    since = "" if read.pending_since else "pending_since"
+    changes = {name: after[name] for name in ("queue", "due", since, *changed) if name in after}
+    removed = ["expires_at", *(name for name in changed if name not in after)]
+    clauses, read_values = [], []
+    for name in ("pending_since", *changed):
+        clauses.append(f"{quoted(name)} = ?" if name in before else f"{quoted(name)} IS MISSING")
+        read_values += [value_of(before[name])] if name in before else []
     sets = " ".join(f"SET {quoted(name)} = ?" for name in changes)
+    removes = " ".join(f"REMOVE {quoted(name)}" for name in removed)
     return Statement(
         record.incident_id,
-        f'UPDATE {quoted(table)} {sets} REMOVE "expires_at" WHERE {_KEY} AND {condition}',
+        f"UPDATE {quoted(table)} {sets} {removes} WHERE {_KEY} AND {' AND '.join(clauses)}",
         [*map(value_of, changes.values()), *key_of(record.incident_id).values(), *read_values],
     )
+
+
+def changed_content(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """Return which attributes of a record a mark has changed, beside those that every mark writes."""
+    names = sorted({*before, *after})
+    return [name for name in names if name not in _OF_EVERY_MARK and before.get(name) != after.get(name)]
 
 
 def save_statement(table: str, save: Save) -> Statement:
