@@ -6,7 +6,7 @@ UV     := $(BIN)/uv
 # Empty, or what runs pytest in its place: `make coverage` measures the same run.
 RUNNER ?=
 
-.PHONY: setup test-setup build-lambda docs demo test lint types imports wheel coverage check bench clean
+.PHONY: setup test-setup build-lambda docs demo test explore lint types imports wheel coverage check bench clean
 
 # uv (pinned) installs exactly what uv.lock says; the stamp makes a second call free.
 $(VENV)/.installed: pyproject.toml uv.lock
@@ -50,6 +50,10 @@ demo: setup
 
 test: test-setup
 	$(BIN)/python -m $(RUNNER) pytest -n auto --dist loadgroup
+
+# All schedules of the fault explorer; `make test` plays a part of them.
+explore: test-setup
+	KBSYNC_EXPLORE_EVERY=1 $(BIN)/python -m pytest -n auto tests/explorer/test_explorer.py
 
 lint: setup
 	$(BIN)/ruff check .

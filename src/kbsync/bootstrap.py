@@ -171,21 +171,28 @@ def _build_local(settings: Settings, now: Clock, sleep: Callable[[float], None])
     from kbsync.local.incident_store import LocalIncidentStore
     from kbsync.local.knowledge_base import LocalKnowledgeBase
     from kbsync.local.ledger import LocalLedger
+    from kbsync.local.steady_clock import SteadyClock
     from kbsync.pipeline.transform.transform import IncidentTransform
 
-    home, shards = settings.home, settings.queue_shards
+    home, shards, now = settings.home, settings.queue_shards, SteadyClock(now)
     transform = IncidentTransform(rules_of(settings))
     faults = LocalFaults.from_json(settings.local_faults)
     embedder = _choose_embedder(settings.embedder)
     database = LocalDatabase(home / DATABASE)
     documents = home / DOCUMENTS
+    ledger = LocalLedger(database, home / LEASES, shards)
+    knowledge_base = LocalKnowledgeBase(
+        home / KNOWLEDGE_BASE, documents, settings.s3_prefix, embedder, now, faults
+    )
+    for run in ledger.runs(limit=1):
+        now.not_before(run.ended_at or run.started_at)
+    for job in knowledge_base.jobs(limit=1):
+        now.not_before(max(job.started_at, job.updated_at))
     return Engine(
         incidents=LocalIncidentStore(database, shards),
-        ledger=LocalLedger(database, home / LEASES, shards),
+        ledger=ledger,
         documents=LocalDocumentStore(documents, "", now),
-        knowledge_base=LocalKnowledgeBase(
-            home / KNOWLEDGE_BASE, documents, settings.s3_prefix, embedder, now, faults
-        ),
+        knowledge_base=knowledge_base,
         alerts=LocalAlerts(home / ALERTS),
         transform=transform,
         policy=policy_of(settings),

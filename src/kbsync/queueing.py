@@ -76,6 +76,17 @@ def outcome_of(save: Save, stored: SyncRecord | None) -> SaveOutcome:
     return SaveOutcome.SAVED if stored.due == save.read_due else SaveOutcome.MARKED_MEANWHILE
 
 
+def with_newer_mark(record: SyncRecord, stored: SyncRecord) -> SyncRecord:
+    """Return a record to write where a newer mark stands: what that mark said is kept."""
+    return replace(
+        record,
+        queue=stored.queue,
+        due=stored.due,
+        pending_since=stored.pending_since,
+        deleted=stored.deleted,
+    )
+
+
 def marked(record: SyncRecord | None, mark: Mark, shards: int) -> SyncRecord | None:
     """Return the record as a mark leaves it, due in the publish queue; None where the mark creates nothing.
 

@@ -182,3 +182,23 @@ def test_any_interleaving_of_changes_and_runs_converges(tmp_path: Path) -> None:
         assert state == wished or (wished == "withdrawn" and state == "none"), order
         found = home.found("edited")
         assert ("INC-1" in found) == (wished == "indexed"), order
+
+
+def test_killed_between_two_puts_the_sidecar_stands_alone(tmp_path: Path) -> None:
+    """The document comes last: a job that looks in between finds no document without its metadata."""
+    home = a_home(tmp_path)
+    upsert_incidents(home.engine, [an_incident()])
+
+    class DiesAtSecondPut(Faults):
+        puts = 0
+
+        def around(self, name: str, effect: Callable[[], object]) -> object:
+            self.puts += name == "documents.put"
+            if self.puts == 2:
+                raise KilledError
+            return super().around(name, effect)
+
+    with pytest.raises(KilledError):
+        sync_once(with_faults(home.engine, DiesAtSecondPut()))
+
+    assert home.keys() == {"incidents/INC-1001.md.metadata.json"}

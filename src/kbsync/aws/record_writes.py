@@ -6,7 +6,7 @@ read. Invariant: no write takes away a due that it has not read, or a newer gene
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kbsync.aws.attributes import Item, item_of
 from kbsync.aws.dynamo_table import DynamoTable
@@ -14,7 +14,7 @@ from kbsync.aws.record_statements import drop_statement, save_statement
 from kbsync.aws.sync_records import key_of, read_records, record_item
 from kbsync.errors import ThrottledError
 from kbsync.model import Clock, Save, SaveOutcome, SyncRecord
-from kbsync.queueing import outcome_of
+from kbsync.queueing import outcome_of, with_newer_mark
 
 TRIES = 5
 
@@ -55,7 +55,7 @@ class RecordWrites:
             kept, due = record, save.read_due
             if outcome is SaveOutcome.MARKED_MEANWHILE and stored is not None:
                 due = stored.due
-                kept = replace(record, queue=stored.queue, due=due, pending_since=stored.pending_since)
+                kept = with_newer_mark(record, stored)
             if self._put(kept, expected(Save(record, due))):
                 return outcome
         raise self._contended()

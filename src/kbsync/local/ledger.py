@@ -5,7 +5,6 @@ inside one transaction.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from kbsync.model import (
     SyncRecord,
 )
 from kbsync.ports import Page
-from kbsync.queueing import outcome_of, utc_text
+from kbsync.queueing import outcome_of, utc_text, with_newer_mark
 
 RUNS_KEPT = 1000
 _REPORT = TypeAdapter(RunReport)
@@ -74,8 +73,7 @@ class LocalLedger:
         if outcome is SaveOutcome.SAVED:
             self._records.write(record)
         elif outcome is SaveOutcome.MARKED_MEANWHILE and stored is not None:
-            mark = {"queue": stored.queue, "due": stored.due, "pending_since": stored.pending_since}
-            self._records.write(replace(record, **mark))  # type: ignore[arg-type] # the record's own three types
+            self._records.write(with_newer_mark(record, stored))
         return outcome
 
     def drop(self, saves: Sequence[Save]) -> list[SaveOutcome]:
