@@ -29,6 +29,24 @@ def test_sync_that_holds_withdrawals_is_degraded_and_names_the_next_command(held
     assert "withheld 2" in " ".join(result.stdout.split())
 
 
+def test_dry_run_says_how_many_would_wait(held: Cli) -> None:
+    view, shown = held.json("sync", "--dry-run"), held("sync", "--dry-run")
+
+    assert (view["actions"], view["withheld"]) == ({"withdraw": 2}, 2)
+    assert "2 withdrawals would wait for a person" in shown.stdout
+    held("reopen", "INC-1003")
+    assert held.json("sync", "--dry-run")["withheld"] == 2
+
+
+def test_dry_run_of_what_may_go_unasked_says_nothing_of_a_person(
+    held: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brake_memory, "FREE_COUNT", 2)
+
+    assert held.json("sync", "--dry-run")["withheld"] == 0
+    assert "person" not in held("sync", "--dry-run").stdout
+
+
 def test_list_names_plan_reason_and_document_and_changes_nothing(held: Cli) -> None:
     held("sync")
 

@@ -47,7 +47,7 @@ METRICS = {
     "RunsSucceeded": "1 for a run that ended `ok`",
     "SyncDuration": "milliseconds of a run; the original's name",
     "SyncErrors": "incidents that failed in a run; the original's name",
-    "WithdrawalsWithheld": "withdrawals that reconcile left for a person to approve",
+    "WithdrawalsWithheld": "withdrawals that wait for a person to approve them",
 }
 
 RUN_STATUSES = {

@@ -6,10 +6,9 @@ Invariant: the exit code says what the run report says; another active run is no
 import json
 import re
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
 from types import FrameType
@@ -19,6 +18,7 @@ import typer
 from rich.text import Text
 
 from kbsync.cli.command import COULD_NOT_RUN, OK, SOME_FAILED, Call
+from kbsync.cli.planning import show_plan
 from kbsync.cli.progress import progress_bars
 from kbsync.cli.terminal import counted, duration_text, one_line, pairs, state_text, table
 from kbsync.engine import Engine
@@ -28,18 +28,14 @@ from kbsync.pipeline.changes import retry_incidents
 from kbsync.pipeline.pause import pause as pause_runs
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.pause import resume as resume_runs
-from kbsync.pipeline.plan import Action, PlannedChange, plan_once
 from kbsync.pipeline.run import reason_of
 from kbsync.pipeline.sync import sync_once
 from kbsync.views.report import iso, report_view
 
 BUSY = "busy"
-CHANGES_SHOWN = 50
-MOST_CHANGES_NAMED = 10_000
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _LONGEST_SECONDS = 31 * 86_400
-_IDLE = (Action.UNCHANGED, Action.LOOK)
 
 
 def sync(
@@ -55,7 +51,7 @@ def sync(
     """
     engine = call.engine(create=not dry_run)
     if dry_run:
-        _show_plan(call, engine)
+        show_plan(call, engine)
         return OK
     report = run_once(call, engine, wait=not no_wait)
     call.answer(report_view(report), lambda: _show_report(call, report))
@@ -119,42 +115,6 @@ def _show_report(call: Call, report: RunReport) -> None:
         call.hint("next: `kbsync sync` goes on with what is pending")
     elif report.indexed:
         call.hint('next: `kbsync search "..."` finds it')
-
-
-def _show_plan(call: Call, engine: Engine) -> None:
-    counts: Counter[str] = Counter()
-    named: list[PlannedChange] = []
-    for change in plan_once(engine):
-        counts[str(change.action)] += 1
-        if change.action not in _IDLE and len(named) < MOST_CHANGES_NAMED:
-            named.append(replace(change, stored=None, document=None))
-    total = sum(counts.values())
-    at_work = total - sum(counts[action] for action in _IDLE)
-
-    def show() -> None:
-        call.out.print(
-            Text(f"{counted(total, 'incident')} due, {at_work} would change. Nothing was written.")
-        )
-        call.out.print(pairs(dict(counts)))
-        shown = named[:CHANGES_SHOWN]
-        if shown:
-            rows = [(each.incident_id, each.action, each.reason, each.document_key) for each in shown]
-            call.out.print(table(["incident", "action", "because", "document"], rows))
-        if at_work > len(shown):
-            call.hint(f"{at_work - len(shown)} more; --json names them")
-        call.hint("next: `kbsync sync` does it")
-
-    changes = [
-        {
-            "incident_id": each.incident_id,
-            "action": str(each.action),
-            "reason": each.reason,
-            "document_key": each.document_key,
-        }
-        for each in named
-    ]
-    view = {"dry_run": True, "status": "ok", "found": total, "actions": dict(counts), "changes": changes}
-    call.answer({**view, "left_out": at_work - len(named)}, show)
 
 
 def seconds_of(text: str) -> float:

@@ -111,6 +111,14 @@ def _was_withdrawn(record: SyncRecord, since: datetime | None) -> bool:
     )
 
 
+def would_hold(engine: Engine, unasked: int) -> bool:
+    """Whether so many more withdrawals that nobody asked for would wait for a person; reads only."""
+    if not unasked:
+        return False
+    brake = read_brake(engine).at(engine.now(), lambda: _count_live(engine))
+    return brake.withdrawn + count_held(engine) + unasked > brake.free
+
+
 def approve(engine: Engine, plan: str) -> int:
     """Let a plan go with the next run; returns how many withdrawals it has. Repeating changes nothing.
 
