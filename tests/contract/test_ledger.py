@@ -413,3 +413,27 @@ def test_released_lease_cannot_be_renewed(ledger: Ledger) -> None:
 
     with pytest.raises(LeaseLostError):
         ledger.renew_lease(lease, now=NOON, seconds=120)
+
+
+@pytest.mark.parametrize("count", [2_038, 2_039, 2_040, 2_041, 2_048], ids=str)
+@pytest.mark.parametrize("tail", ["A", "#", "é"], ids=["plain", "number-sign", "two-bytes"])
+def test_longest_ids_of_the_incidents_table_are_held_like_any_other(
+    ledger: Ledger, count: int, tail: str
+) -> None:
+    """An id of up to 2,048 bytes, all that DynamoDB takes, is marked, listed, saved, and kept apart."""
+    head = "é" * 40 + "A" * (count - 80 - len(tail.encode()))
+    long, near = head + tail, head + "B" * len(tail.encode())
+    assert len(long.encode()) == count
+
+    ledger.mark([Mark(long, NOON), Mark(near, NOON), Mark("INC-1", NOON)])
+    entries = ledger.due("publish#0", until=due_until(NOON), after="", limit=10)
+    records = ledger.records([long, near])
+    settled = replace(records[long], state=State.INDEXED, queue="", due="", pending_since=None)
+
+    assert {entry.incident_id for entry in entries} == {long, near, "INC-1"}
+    assert ledger.save([Save(settled, records[long].due)]) == [SaveOutcome.SAVED]
+    assert stored(ledger, long) == settled
+    assert ledger.count_records() == ({State.INDEXED: 1, State.PENDING: 2}, 0)
+    page = ledger.list_records(state=None, cursor="", limit=2)
+    rest = ledger.list_records(state=None, cursor=page.cursor, limit=2)
+    assert {each.incident_id for each in (*page.items, *rest.items)} == {long, near, "INC-1"}

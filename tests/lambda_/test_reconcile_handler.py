@@ -5,8 +5,8 @@ import json
 import pytest
 
 from builders import Home, an_incident
-from kbsync.lambda_handlers.reconcile import BUSY_WAIT_SECONDS, handler
-from kbsync.lambda_handlers.runtime import RESERVE
+from kbsync.lambda_handlers.reconcile import handler
+from kbsync.lambda_handlers.runtime import BUSY_WAIT_SECONDS, RESERVE
 from kbsync.pipeline.lease import PUBLISHER
 from kbsync.pipeline.sync import sync_once
 from lambda_.running import Context, call

@@ -1,8 +1,9 @@
 """Ledger on AWS: sync records, queue, leases, values and runs in one DynamoDB table.
 
-Imports the table, its parts, the model and queueing. Keys: `incident#<id>`/`record`, `value#<name>`/`value`,
-`lease#<name>`/`lease`, `run`/`<start>#<run id>`. Invariant: every read is strongly consistent but those of
-the index, whose callers read the record again; what has expired counts as gone before TTL has deleted it.
+Imports the table, its parts, the model and queueing. Keys: `incident#<id>`/`record` (the end of the longest
+ids stands behind `record#`), `value#<name>`/`value`, `lease#<name>`/`lease`, `run`/`<start>#<run id>`.
+Invariant: every read is strongly consistent but those of the index, whose callers read the record again; what
+has expired counts as gone before TTL has deleted it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from kbsync.aws.dynamo_table import DynamoTable
 from kbsync.aws.leases import DynamoLeases
 from kbsync.aws.record_marks import RecordMarks
 from kbsync.aws.record_writes import RecordWrites
-from kbsync.aws.sync_records import RECORD, epoch_seconds, id_of, is_gone, key_of, record_of
+from kbsync.aws.sync_records import epoch_seconds, id_of, is_gone, is_record, key_of, record_of
 from kbsync.aws.tables import EXPIRES_AT, QUEUE_INDEX
 from kbsync.model import (
     Clock,
@@ -112,7 +113,7 @@ class DynamoLedger:
         now = self._now()
         query = _filter_of(state) if state else {"Limit": limit + 1}
         for item in self._table.scan(query, key_of(cursor) if cursor else None):
-            if item["sk"]["S"] != RECORD or is_gone(item, now):
+            if not is_record(item) or is_gone(item, now):
                 continue
             if len(found) == limit:
                 return Page(tuple(found), found[-1].incident_id)
@@ -124,13 +125,19 @@ class DynamoLedger:
 
         Reads the whole table, like `list_records`.
         """
-        names = {"#sk": "sk", "#state": "state", "#exists": "incident_exists", "#ends": EXPIRES_AT}
+        names = {
+            "#pk": "pk",
+            "#sk": "sk",
+            "#state": "state",
+            "#exists": "incident_exists",
+            "#ends": EXPIRES_AT,
+        }
         projection = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
         states: dict[State, int] = {}
         tombstones = 0
         now = self._now()
         for item in self._table.scan(projection):
-            if item["sk"]["S"] != RECORD or is_gone(item, now):
+            if not is_record(item) or is_gone(item, now):
                 continue
             if item.get("incident_exists", {}).get("BOOL") is False:
                 tombstones += 1

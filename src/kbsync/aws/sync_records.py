@@ -20,7 +20,10 @@ from kbsync.queueing import utc_text
 
 PREFIX = "incident#"
 RECORD = "record"
-"""The sort key of every sync record: what else the table holds has another."""
+"""What the sort key of every sync record begins with: what else the table holds has another."""
+_MOST_KEY_BYTES = 2_048
+"""Source: DynamoDB Developer Guide, "Quotas": partition key 2,048 bytes, sort key 1,024. The incidents table
+takes ids of that length too, so the end of one that leaves no room for the prefix stands in the sort key."""
 _MOMENTS = ("published_at", "indexed_at", "pending_since")
 _STATES = ("state", "target")
 _JSON = ("redactions", "notes")
@@ -31,13 +34,24 @@ ATTRIBUTES = tuple(field.name for field in fields(SyncRecord) if field.name != "
 
 
 def key_of(incident_id: str) -> Item:
-    """Return the key of an incident's record."""
-    return item_of({"pk": f"{PREFIX}{incident_id}", "sk": RECORD})
+    """Return the key of an incident's record; two ids never have the same."""
+    encoded = f"{PREFIX}{incident_id}".encode("utf-8", "surrogatepass")
+    first = encoded[:_MOST_KEY_BYTES].decode("utf-8", "ignore") if len(encoded) > _MOST_KEY_BYTES else ""
+    if not first:
+        return item_of({"pk": f"{PREFIX}{incident_id}", "sk": RECORD})
+    rest = incident_id[len(first) - len(PREFIX) :]
+    return item_of({"pk": first, "sk": f"{RECORD}#{rest}"})
 
 
 def id_of(item: Mapping[str, Any]) -> str:
     """Return the incident id that a record's key holds."""
-    return str(item["pk"]["S"]).removeprefix(PREFIX)
+    rest = str(item["sk"]["S"]).removeprefix(RECORD).removeprefix("#")
+    return str(item["pk"]["S"]).removeprefix(PREFIX) + rest
+
+
+def is_record(item: Mapping[str, Any]) -> bool:
+    """Whether an item of the table is a sync record."""
+    return str(item["pk"]["S"]).startswith(PREFIX) and str(item["sk"]["S"]).startswith(RECORD)
 
 
 def record_item(record: SyncRecord) -> Item:

@@ -6,7 +6,7 @@ Imports importing and the pipeline's readers of dates and markup. Invariant: not
 import gzip
 import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -20,7 +20,7 @@ from kbsync.importing.mapping_report import MappingReport
 from kbsync.importing.people import without_mentions
 from kbsync.importing.recognise import read_rows, recognised, shape_of
 from kbsync.importing.records import Line
-from kbsync.importing.rows import Shape
+from kbsync.importing.rows import Rows, Shape
 from kbsync.pipeline.transform.dates import read_moment
 from kbsync.pipeline.transform.jira import jira_to_markdown
 from kbsync.pipeline.transform.markup import to_markdown
@@ -72,7 +72,8 @@ def export_lines(
             stack.callback(buffered.detach)
             stream, shape = cast("BinaryIO", buffered), shape_of(buffered.peek(_BEGINNING))
         mappings = export.mappings
-        rows = read_rows(stream, shape, mappings, mappings[0].encoding)
+        opened = stack.enter_context(closing(read_rows(stream, shape, mappings, mappings[0].encoding)))
+        rows: Rows = opened
         mapping = mappings[0]
         if len(mappings) > 1:
             mapping, rows = recognised(rows, mappings)

@@ -6,10 +6,10 @@ from typing import BinaryIO
 from kbsync.importing.csv_table import Cells, open_table
 from kbsync.importing.decoding import is_undecoded
 from kbsync.importing.records import Rejected
-from kbsync.importing.rows import NOT_DECODED, Row, Rows
+from kbsync.importing.rows import NOT_DECODED, OpenRows, Row
 
 
-def read_csv_rows(stream: BinaryIO, encoding: str) -> Rows:
+def read_csv_rows(stream: BinaryIO, encoding: str) -> OpenRows:
     """Yield every row that is not blank, with the number of its line counted from 1.
 
     Raises:

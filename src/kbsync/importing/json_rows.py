@@ -14,7 +14,7 @@ from ijson.common import ObjectBuilder
 
 from kbsync.importing.decoding import MAX_LINE_CHARACTERS, decoded
 from kbsync.importing.records import Rejected
-from kbsync.importing.rows import MAX_LEVELS, MAX_RECORD_CHARACTERS, NOT_DECODED, UNDECODED, Row, Rows
+from kbsync.importing.rows import MAX_LEVELS, MAX_RECORD_CHARACTERS, NOT_DECODED, UNDECODED, OpenRows, Row
 from kbsync.importing.rows import has_undecoded as _has_undecoded
 
 _PAGES = re.compile(r"(?:item(?:\.item)*)?")
@@ -63,7 +63,7 @@ class _Building:
         Raises:
             _EndedError: something is nested deeper than any record of an export.
         """
-        if prefix.count(".") > MAX_LEVELS:
+        if len(prefix) > MAX_LEVELS and prefix.count(".") > MAX_LEVELS:
             raise _EndedError(f"nested deeper than {MAX_LEVELS} levels: the rest is not read")
         if self._builder is None:
             return self._begun(prefix, event)
@@ -98,7 +98,7 @@ class _Building:
         return parent == self._base and name in self._containers and bool(_PAGES.fullmatch(parent))
 
 
-def read_json_rows(stream: BinaryIO, containers: Collection[str], encoding: str) -> Rows:
+def read_json_rows(stream: BinaryIO, containers: Collection[str], encoding: str) -> OpenRows:
     """Yield every record; `containers` are the names of members that hold lists of records."""
     building = _Building(containers)
     with decoded(stream, newline="", encoding=encoding) as text:
@@ -115,7 +115,7 @@ def read_json_rows(stream: BinaryIO, containers: Collection[str], encoding: str)
             yield Rejected(building.count + 1, str(ended))
 
 
-def read_json_line_rows(stream: BinaryIO, encoding: str) -> Rows:
+def read_json_line_rows(stream: BinaryIO, encoding: str) -> OpenRows:
     """Yield the record of each line that is not blank; a broken line costs no other."""
     with decoded(stream, newline="\n", encoding=encoding) as text:
         for number, line in enumerate(_lines(text), start=1):

@@ -49,26 +49,29 @@ def parse_path(text: str) -> tuple[Step, ...]:
 
 def values_at(row: Row, path: str) -> list[object]:
     """Return the filled values that a path leads to, lists taken apart; empty where there are none."""
-    column = path if path in row.fields else row.names.get(path.casefold(), "")
+    column = path if path in row.fields else row.names.get(path.casefold(), "") if row.names else ""
     if column:
         found = list(_flat([row.fields.get(column)]))
     else:
+        steps = parse_path(path)
+        if steps[0].name not in row.fields:
+            return []
         found = [row.fields]
-        for step in parse_path(path):
+        for step in steps:
             found = list(_followed(found, step))
     return [value for value in found if is_filled(value)]
 
 
 def _followed(values: Iterable[object], step: Step) -> Iterator[object]:
     for value in values:
-        if isinstance(value, Mapping) and step.name in value:
+        if isinstance(value, dict) and step.name in value:
             yield from (each for each in _flat([value[step.name]]) if _is_wanted(each, step))
 
 
 def _is_wanted(value: object, step: Step) -> bool:
     if not step.member:
         return True
-    said = value.get(step.member) if isinstance(value, Mapping) else None
+    said = value.get(step.member) if isinstance(value, dict) else None
     return isinstance(said, str) and said.strip().casefold() in step.wanted
 
 
@@ -83,9 +86,9 @@ def _flat(values: Iterable[object]) -> Iterator[object]:
 def scalar(value: object) -> str:
     """Return the text that stands for a value of an export: of an object its display value or its name."""
     for _ in range(3):
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             break
-        spoken: Mapping[str, object] = value
+        spoken: dict[str, object] = value
         value = next((spoken[name] for name in _SPOKEN if spoken.get(name) not in (None, "")), None)
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -13,7 +13,7 @@ from kbsync.importing.json_rows import read_json_line_rows, read_json_rows
 from kbsync.importing.mapping import ExportMapping
 from kbsync.importing.paths import values_at
 from kbsync.importing.records import Rejected
-from kbsync.importing.rows import Row, Rows, Shape
+from kbsync.importing.rows import OpenRows, Row, Rows, Shape
 from kbsync.importing.xml_rows import read_xml_rows
 
 _LOOKED_AT = 20
@@ -29,7 +29,7 @@ def shape_of(beginning: bytes) -> Shape:
     return Shape.JSON if text.startswith(("{", "[")) else Shape.CSV
 
 
-def read_rows(stream: BinaryIO, shape: Shape, mappings: Sequence[ExportMapping], encoding: str) -> Rows:
+def read_rows(stream: BinaryIO, shape: Shape, mappings: Sequence[ExportMapping], encoding: str) -> OpenRows:
     """Yield the rows of a file that is one of these systems' exports."""
     if shape is Shape.CSV:
         return read_csv_rows(stream, encoding)

@@ -4,7 +4,7 @@ Invariant: a reader yields every record of its file as a `Row` or a `Rejected`; 
 after damage is one rejection that says so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -48,6 +48,8 @@ class Row:
 
 
 Rows = Iterator[Row | Rejected]
+OpenRows = Generator[Row | Rejected, None, None]
+"""Rows of an open file: whoever stops before their end closes them."""
 
 
 def is_filled(value: object) -> bool:
@@ -65,8 +67,9 @@ def has_undecoded(value: object) -> bool:
         if isinstance(current, str):
             if not current.isascii() and UNDECODED in current:
                 return True
-        elif isinstance(current, Mapping):
-            waiting += [*current.keys(), *current.values()]
+        elif isinstance(current, dict):
+            waiting += current
+            waiting += current.values()
         elif isinstance(current, list):
             waiting += current
     return False

@@ -19,8 +19,8 @@ from kbsync.importing.rows import (
     MAX_RECORD_CHARACTERS,
     NOT_DECODED,
     UNDECODED,
+    OpenRows,
     Row,
-    Rows,
     has_undecoded,
 )
 
@@ -62,7 +62,7 @@ class _Source:
         self._since_record = 0
 
 
-def read_xml_rows(stream: BinaryIO, elements: Collection[str], encoding: str) -> Rows:
+def read_xml_rows(stream: BinaryIO, elements: Collection[str], encoding: str) -> OpenRows:
     """Yield a row for each element with one of these names, wherever it stands, and for its like.
 
     Its like are children of the root that have children and hold no such element: they come with their

@@ -21,6 +21,7 @@ from kbsync.lambda_handlers.runtime import (
     metrics,
     reports,
     tracer,
+    when_free,
 )
 from kbsync.model import RunReport
 from kbsync.pipeline.sync import sync_once
@@ -28,7 +29,6 @@ from kbsync.views.report import View, report_view
 
 SCHEDULE = "schedule"
 TICK = "tick"
-BUSY_WAIT_SECONDS = 15.0
 SHORTEST_BATCH = timedelta(seconds=60)
 """Less than this is not worth starting after a wait: it would pass for a batch that had looked."""
 
@@ -76,13 +76,8 @@ def run_when_free(built: Engine, trigger: str, until: datetime) -> RunReport:
     Raises:
         BusyError: another run was active, for a batch until too little time was left; nothing was written.
     """
-    while True:
-        try:
-            return sync_once(built, trigger=trigger, deadline=until)
-        except BusyError:
-            if trigger == TICK or built.now() + SHORTEST_BATCH > until:
-                raise
-            built.sleep(BUSY_WAIT_SECONDS)
+    give_up_at = until - SHORTEST_BATCH if trigger != TICK else built.now()
+    return when_free(built, lambda: sync_once(built, trigger=trigger, deadline=until), give_up_at=give_up_at)
 
 
 def original_members(report: RunReport) -> View:

@@ -4,11 +4,10 @@ Invariant: a call that meets its deadline has its checkpoint in the ledger; the 
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from kbsync.engine import Engine
 from kbsync.errors import BusyError
 from kbsync.lambda_handlers.runtime import (
     LambdaContext,
@@ -18,13 +17,14 @@ from kbsync.lambda_handlers.runtime import (
     metrics,
     reports,
     tracer,
+    when_free,
 )
 from kbsync.pipeline.reconcile import reconcile
-from kbsync.pipeline.reconcile_survey import Survey
 from kbsync.views.reconcile import reconcile_view
 from kbsync.views.report import View
 
-BUSY_WAIT_SECONDS = 15.0
+SHORTEST = timedelta(seconds=15)
+"""Less than this is not worth beginning after a wait."""
 
 
 @tracer.capture_lambda_handler(capture_response=False)
@@ -41,9 +41,13 @@ def handler(event: Mapping[str, object] | None, context: LambdaContext) -> View:
     metrics.add_metric(name="ReconcilesStarted", unit=MetricUnit.Count, value=1)
     built = engine()
     repair = (event or {}).get("repair") is True
-    survey = reconcile_when_free(built, repair=repair, until=deadline(context, built.now()))
-    if survey is None:
-        reports.info("reconcile.busy")
+    until = deadline(context, built.now())
+    try:
+        survey = when_free(
+            built, lambda: reconcile(built, repair=repair, deadline=until), give_up_at=until - SHORTEST
+        )
+    except BusyError as error:
+        reports.info("reconcile.busy", extra={"reason": str(error)})
         metrics.add_metric(name="ReconcilesBusy", unit=MetricUnit.Count, value=1)
         return {"status": "busy", "complete": False}
     view = {"status": "ok", **reconcile_view(survey)}
@@ -51,14 +55,3 @@ def handler(event: Mapping[str, object] | None, context: LambdaContext) -> View:
     metrics.add_metric(name="ReconcilesEnded", unit=MetricUnit.Count, value=int(survey.ended))
     metrics.add_metric(name="DifferencesFound", unit=MetricUnit.Count, value=sum(survey.found.values()))
     return view
-
-
-def reconcile_when_free(built: Engine, *, repair: bool, until: datetime) -> Survey | None:
-    """Reconcile, waiting for a run that works on the same incidents; None where one did until the end."""
-    while True:
-        try:
-            return reconcile(built, repair=repair, deadline=until)
-        except BusyError:
-            if built.now() + timedelta(seconds=BUSY_WAIT_SECONDS) >= until:
-                return None
-            built.sleep(BUSY_WAIT_SECONDS)

@@ -4,14 +4,16 @@ May import bootstrap, settings and Powertools. Invariant: nothing connects or re
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 
 from kbsync.bootstrap import build_engine
 from kbsync.engine import Engine
+from kbsync.errors import BusyError
 from kbsync.setting_sources import load_settings
 
 NAMESPACE = "IncidentManagement"
@@ -20,6 +22,9 @@ SERVICE = "kbsync"
 RESERVE = timedelta(seconds=90)
 """Time kept for the page in hand, the report and the metrics: more than one call's time-outs together, which
 are 60 seconds (aws/clients.py)."""
+
+BUSY_WAIT_SECONDS = 15.0
+T = TypeVar("T")
 
 logger = Logger(service=SERVICE)
 """Parent of the library's own loggers; Powertools gives it the level that LOG_LEVEL says."""
@@ -61,6 +66,21 @@ def engine() -> Engine:
 def use_engine(built: Engine | None) -> None:
     """Let this container work with an engine that was built elsewhere; `None`: build one at the next call."""
     _container.engine = built
+
+
+def when_free(built: Engine, work: Callable[[], T], *, give_up_at: datetime) -> T:
+    """Return what the work gives, which is begun again while another run is active.
+
+    Raises:
+        BusyError: another run was active until it was no longer worth beginning; nothing was written.
+    """
+    while True:
+        try:
+            return work()
+        except BusyError:
+            if built.now() > give_up_at:
+                raise
+            built.sleep(BUSY_WAIT_SECONDS)
 
 
 def deadline(context: LambdaContext, now: datetime) -> datetime:

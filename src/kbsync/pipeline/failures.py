@@ -84,6 +84,8 @@ def hold_against(run: Run, incident_ids: Sequence[str], reason: str) -> None:
         blamed = moved(record, state, reason, run_id=run.run_id, at=run.engine.now())
         stored = incidents.get(record.incident_id)
         version = transform.source_version(stored.attributes) if stored is not None else ""
+        if (record.source_version, record.rendered_by) != (version, transform.rendered_by):
+            blamed = replace(blamed, attempts=0)
         blamed = replace(blamed, source_version=version, rendered_by=transform.rendered_by)
         noted.append((replace(blamed, refused=False), record.due))
     save_records(run, noted)

@@ -141,10 +141,9 @@ def _publish(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
     whole = change.action is Action.PUBLISH
     record = put_document(run, document, record, whole=whole)
     run.count(**{"published" if whole else "metadata_only": 1})
-    same_source = record.source_version == change.source_version
     record = replace(
         _rendered(run, change, record),
-        attempts=record.attempts if same_source else 0,
+        attempts=_attempts_so_far(run, change, record),
         document_key=document.key,
         fingerprint=document.fingerprint,
         body_hash=document.body_hash,
@@ -153,6 +152,12 @@ def _publish(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
         notes=document.notes,
     )
     return _await_confirmation(run, record, State.PUBLISHED, "")
+
+
+def _attempts_so_far(run: Run, change: PlannedChange, record: SyncRecord) -> int:
+    """Return the attempts of this very content under these very rules: anything else begins anew."""
+    known = (record.source_version, record.rendered_by)
+    return record.attempts if known == (change.source_version, run.engine.transform.rendered_by) else 0
 
 
 def _rendered(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
@@ -227,8 +232,8 @@ def _look(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord | N
 def _reject(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
     """Put the incident back with its reason; the last good document stays, shown as stale."""
     run.fail(change.incident_id, change.reason)
-    same = change.source_version == record.source_version
-    record = replace(_rendered(run, change, record), attempts=record.attempts if same else 0)
+    attempts = _attempts_so_far(run, change, record)
+    record = replace(_rendered(run, change, record), attempts=attempts)
     record = moved(record, State.PENDING, change.reason, run_id=run.run_id, at=run.engine.now())
     return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
 

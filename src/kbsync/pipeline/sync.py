@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kbsync.engine import Engine
-from kbsync.errors import KbSyncError, RetriableError
+from kbsync.errors import KbSyncError, RetriableError, ThrottledError
 from kbsync.model import RunReport, Stage
 from kbsync.pipeline.alerting import alert_on_transitions
 from kbsync.pipeline.brake import carry_out_approval
@@ -32,6 +32,8 @@ from kbsync.pipeline.run import Progress, Run, no_progress, reason_of
 from kbsync.queueing import due_until
 from kbsync.shards import note_shards
 from kbsync.withdrawal import in_force
+
+THROTTLED_WAITS_SECONDS = (1.0, 2.0, 4.0)
 
 
 def sync_once(
@@ -96,10 +98,24 @@ def _ingest_and_confirm(run: Run) -> None:
     run.job_failed = False
     for step in (ingest, confirm):
         try:
-            step(run)
+            _slowly(run, step)
         except RetriableError as error:
             run.systemic = True
             run.say(f"the knowledge base could not be asked: {error}")
+
+
+def _slowly(run: Run, step: Callable[[Run], None]) -> None:
+    """Take a step again, later each time, while the knowledge base asks to slow down and the run may wait."""
+    for wait_seconds in THROTTLED_WAITS_SECONDS:
+        try:
+            step(run)
+        except ThrottledError:
+            if not run.may_wait:
+                raise
+            run.engine.sleep(wait_seconds)
+        else:
+            return
+    step(run)
 
 
 def _end_by(run: Run, error: Exception) -> None:
