@@ -80,6 +80,7 @@ def configuration() -> dict[str, object]:
         "html_theme": "furo",
         "html_copy_source": False,
         "html_show_sphinx": False,
+        "html_show_copyright": False,
         "html_last_updated_fmt": None,
         "extensions": ["myst_parser"],
         "myst_heading_anchors": 4,

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference"
 GENERATED = "<!-- Made from the code: python tests/docs/reference_pages.py -->\n\n"
 
+TITLES = {"commands": "All commands", "settings": "All settings"}
+
 METRICS = {
     "BackfillMarked": "incidents that a back-fill put into the queue",
     "BackfillUnreadable": "lines of an export that hold no incident",
@@ -69,7 +71,10 @@ def reference() -> dict[str, str]:
         "states": states(),
         "errors": error_tree(),
     }
-    return {f"{name}.md": f"# {name.capitalize()}\n\n{GENERATED}{text}" for name, text in pages.items()}
+    return {
+        f"{name}.md": f"# {TITLES.get(name, name.capitalize())}\n\n{GENERATED}{text}"
+        for name, text in pages.items()
+    }
 
 
 def commands() -> str:

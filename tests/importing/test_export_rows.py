@@ -17,8 +17,8 @@ from kbsync.importing.rows import Row
 from kbsync.importing.xml_rows import read_xml_rows
 
 
-def of_json(content: str, *containers: str) -> list[Row | Rejected]:
-    return list(read_json_rows(io.BytesIO(content.encode()), containers, "utf-8-sig"))
+def of_json(content: str, *containers: str, beside: str = "") -> list[Row | Rejected]:
+    return list(read_json_rows(io.BytesIO(content.encode()), containers, "utf-8-sig", beside.split()))
 
 
 def of_xml(content: str | bytes, *elements: str) -> list[Row | Rejected]:
@@ -56,12 +56,24 @@ def test_member_inside_a_record_that_is_named_like_a_list_stays_inside() -> None
 
 
 def test_second_list_beside_the_first_comes_with_its_name() -> None:
-    rows = of_json('{"list": [{"a": 1}], "more": [{"b": 2}], "other": [{"c": 3}]}', "list", "more")
+    behind = of_json('{"list": [{"a": 1}], "more": [{"b": 2}], "c": [{"c": 3}]}', "list", beside="more")
+    before = of_json('{"c": [{"c": 3}], "more": [{"b": 2}, 7], "list": [{"a": 1}]}', "list", beside="more")
 
-    assert [(row.kind, row.fields) for row in rows if isinstance(row, Row)] == [
+    assert [(row.kind, row.fields) for row in behind if isinstance(row, Row)] == [
         ("list", {"a": 1}),
         ("more", {"b": 2}),
     ]
+    assert fields(before) == [{"b": 2}, "not an object", {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    "content", ['{"a": 1, "more": [{"b": 2}]}', '[{"": {}, "a": 1, "more": [{"b": 2}]}]']
+)
+def test_list_inside_a_record_is_its_own_also_where_it_could_stand_beside_it(content: str) -> None:
+    [found] = fields(of_json(content, "list", beside="more"))
+
+    assert isinstance(found, dict)
+    assert (found["a"], found["more"]) == (1, [{"b": 2}])
 
 
 @pytest.mark.parametrize(
@@ -250,7 +262,7 @@ def test_columns_of_one_name_become_a_list_and_names_keep_their_case() -> None:
 def test_path_leads_through_objects_and_lists(path: str, values: list[object]) -> None:
     record = {
         "a": "x", "b": [{"c": 1, "d": "no"}, [{"c": 2, "d": "yes"}], "text"], "dotted.name": "y",
-        "empty": [None, "", " ", [], {}],
+        "empty": [None, "", " ", [], {}, {"display_value": "", "value": ""}],
     }  # fmt: skip
 
     assert values_at(Row(1, record), path) == values

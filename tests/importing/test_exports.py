@@ -1,5 +1,6 @@
 """Export files as the systems write them, whole and broken: what is read and refused, nothing lost."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,42 @@ def test_notes_and_log_entries_of_pagerduty_become_the_resolution() -> None:
     }
     assert (found["severity"], found["priority"]) == ("high", "P1")
     assert found["description"] == "pg_stat_replication.replay_lag = 312 s"
+
+
+def test_bare_pagerduty_incident_keeps_its_notes_and_tells_its_details() -> None:
+    record = {
+        "id": "P1", "incident_number": 1, "urgency": "high", "status": "resolved", "title": "t",
+        "body": {"details": {"host": "db-7", "load": 97, "nothing": None}},
+        "notes": [{"content": "Restarted."}],
+    }  # fmt: skip
+
+    for content in (record, [record]):
+        found = read_export(json.dumps(content)).accepted["pagerduty:P1"]
+
+        assert found["description"] == "- host: db-7\n- load: 97"
+        assert found["resolution"] == {"description": "Restarted."}
+
+
+def test_raw_incidents_of_pagerduty_s_analytics_are_read() -> None:
+    record = {"id": "P2", "incident_number": 2, "description": "Disk full", "service_name": "files"}
+    resolved = {**record, "id": "P3", "resolved_at": "2026-03-03T10:58:00"}
+
+    read = read_export(json.dumps({"data": [record, resolved], "more": False}))
+
+    assert read.statuses == {"pagerduty:P2": "OPEN", "pagerduty:P3": "CLOSED"}
+
+
+def test_text_over_the_limit_keeps_beginning_and_end_and_is_counted() -> None:
+    notes = [{"content": f"{word} {'x' * 30_000} {word}"} for word in ("first", "middle", "last")]
+    record = {"id": "P4", "incident_number": 4, "urgency": "low", "status": "resolved", "notes": notes}
+
+    read = read_export(json.dumps({**record, "title": "t" * 5000, "priority": {"summary": "P1"}}))
+
+    found = read.accepted["pagerduty:P4"]
+    text = found["resolution"]["description"]  # type: ignore[index]
+    assert (text[:5], text[-4:], "[...]" in text, len(text) <= 40_000) == ("first", "last", True, True)
+    assert read.report.shortened == {"resolution.description": 1}
+    assert len(str(found["title"])) == 2000
 
 
 def test_comments_of_github_name_nobody_and_code_stays_as_it_is() -> None:

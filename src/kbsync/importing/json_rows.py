@@ -6,7 +6,7 @@ Read: a list, one object, pages (one after another, or in a list), and a list un
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import BinaryIO, TextIO
 
 import ijson
@@ -14,11 +14,19 @@ from ijson.common import ObjectBuilder
 
 from kbsync.importing.decoding import MAX_LINE_CHARACTERS, decoded
 from kbsync.importing.records import Rejected
-from kbsync.importing.rows import MAX_LEVELS, MAX_RECORD_CHARACTERS, NOT_DECODED, UNDECODED, OpenRows, Row
-from kbsync.importing.rows import has_undecoded as _has_undecoded
+from kbsync.importing.rows import (
+    MAX_LEVELS,
+    MAX_RECORD_CHARACTERS,
+    NOT_DECODED,
+    UNDECODED,
+    OpenRows,
+    Row,
+    has_undecoded,
+)
 
 _PAGES = re.compile(r"(?:item(?:\.item)*)?")
 _LONE = re.compile("[\ud800-\udfff]")
+_STEPS = {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}
 _BROKEN = "from here on the file is no JSON, or it ends in the middle: the rest cannot be read"
 
 
@@ -50,15 +58,18 @@ class _Source:
 class _Building:
     """Puts the parser's events together to records."""
 
-    def __init__(self, containers: Collection[str]) -> None:
+    def __init__(self, containers: Collection[str], beside: Collection[str]) -> None:
         self._containers = containers
+        self._beside = beside
         self._kinds: dict[str, str] = {}
         self._builder: ObjectBuilder | None = None
         self._base = ""
+        self._depth = 0
+        self._wrapper: str | None = None
         self.count = 0
 
-    def take(self, prefix: str, event: str, value: object) -> Row | Rejected | None:
-        """Take the next event; return a record when it is whole.
+    def take(self, prefix: str, event: str, value: object) -> Sequence[Row | Rejected]:
+        """Take the next event; return records that are whole.
 
         Raises:
             _EndedError: something is nested deeper than any record of an export.
@@ -68,45 +79,62 @@ class _Building:
         if self._builder is None:
             return self._begun(prefix, event)
         if event in ("start_array", "start_map") and self._is_container(prefix):
-            self._builder = None
-            name = prefix.rpartition(".")[2]
-            self._kinds[f"{prefix}.item" if event == "start_array" else prefix] = name
-            return self._begun(prefix, event)
+            return self._unwrapped(prefix, event, self._builder.value)
         self._builder.event(event, value)
-        if event != "end_map" or prefix != self._base:
-            return None
+        self._depth += _STEPS.get(event, 0)
+        if self._depth:
+            return ()
         built, self._builder = self._builder.value, None
-        self.count += 1
-        if _has_undecoded(built):
-            return Rejected(self.count, NOT_DECODED)
-        return Row(self.count, built, self._kinds.get(prefix, ""))
+        return (self._record(built, self._kinds.get(self._base, "")),)
 
-    def _begun(self, prefix: str, event: str) -> Rejected | None:
+    def _unwrapped(self, prefix: str, event: str, begun: Mapping[str, object]) -> Sequence[Row | Rejected]:
+        """Find out that what was begun is no record: lists of records stand in it, some perhaps behind us."""
+        self._builder, self._wrapper = None, self._base
+        parts = ((name, begun.get(name)) for name in self._beside)
+        rows = [
+            self._record(part, name) for name, parts in parts if isinstance(parts, list) for part in parts
+        ]
+        self._kinds[f"{prefix}.item" if event == "start_array" else prefix] = prefix.rpartition(".")[2]
+        return [*rows, *self._begun(prefix, event)]
+
+    def _begun(self, prefix: str, event: str) -> Sequence[Row | Rejected]:
         in_list = prefix in self._kinds or bool(_PAGES.fullmatch(prefix))
+        parent, _, name = prefix.rpartition(".")
         if event == "start_map" and in_list:
-            self._builder, self._base = ObjectBuilder(), prefix
+            self._builder, self._base, self._depth = ObjectBuilder(), prefix, 1
             self._builder.event(event, None)
         elif event in ("string", "number", "boolean", "null") and in_list:
-            self.count += 1
+            return (self._record(None, ""),)
+        elif (
+            event == "start_array" and parent == self._wrapper and name in (*self._containers, *self._beside)
+        ):
+            self._kinds[f"{prefix}.item"] = name
+        return ()
+
+    def _record(self, built: object, kind: str) -> Row | Rejected:
+        self.count += 1
+        if not isinstance(built, dict):
             return Rejected(self.count, "not an object")
-        elif event == "start_array" and prefix.rpartition(".")[2] in self._containers:
-            self._kinds[f"{prefix}.item"] = prefix.rpartition(".")[2]
-        return None
+        return Rejected(self.count, NOT_DECODED) if has_undecoded(built) else Row(self.count, built, kind)
 
     def _is_container(self, prefix: str) -> bool:
         parent, _, name = prefix.rpartition(".")
-        return parent == self._base and name in self._containers and bool(_PAGES.fullmatch(parent))
+        return name in self._containers and parent == self._base and bool(_PAGES.fullmatch(parent))
 
 
-def read_json_rows(stream: BinaryIO, containers: Collection[str], encoding: str) -> OpenRows:
-    """Yield every record; `containers` are the names of members that hold lists of records."""
-    building = _Building(containers)
+def read_json_rows(
+    stream: BinaryIO, containers: Collection[str], encoding: str, beside: Collection[str] = ()
+) -> OpenRows:
+    """Yield every record; `containers` are the names of members that hold lists of records.
+
+    Lists named in `beside` count only where they stand beside one of those: inside a record they are its own.
+    """
+    building = _Building(containers, beside)
     with decoded(stream, newline="", encoding=encoding) as text:
         source = _Source(text)
         try:
             for prefix, event, value in ijson.parse(source, multiple_values=True):
-                row = building.take(prefix, event, value)
-                if row is not None:
+                for row in building.take(prefix, event, value):
                     source.record_ends()
                     yield row
         except ijson.JSONError:
@@ -140,4 +168,4 @@ def _row_of(number: int, line: str) -> Row | Rejected:
         return Rejected(number, "not JSON")
     if not isinstance(value, Mapping):
         return Rejected(number, "not an object")
-    return Rejected(number, NOT_DECODED) if _has_undecoded(value) else Row(number, value)
+    return Rejected(number, NOT_DECODED) if has_undecoded(value) else Row(number, value)

@@ -21,6 +21,7 @@ from kbsync.importing.rows import Row, Rows, Shape
 _MOST_CHARACTERS = 40_000
 """Of one text: several of them must fit into an item of 400 KB, which counts bytes of UTF-8."""
 
+_MOST_OF_A_LINE = 2000
 _CUT = "\n\n[...]\n\n"
 
 
@@ -168,7 +169,7 @@ class Mapper:
                 texts = [part for text in map(scalar, values) for part in self._parts(text)]
                 return list(dict.fromkeys(source.words.get(text, text) for text in texts))
             case "line":
-                texts = [" ".join(scalar(value).split()) for value in values]
+                texts = [" ".join(scalar(value).split())[:_MOST_OF_A_LINE] for value in values]
                 return [source.words.get(text, text) for text in texts if text][:1]
 
     def _parts(self, text: str) -> list[str]:
@@ -178,7 +179,8 @@ class Mapper:
     def _text(self, value: object, source: Source) -> str:
         if isinstance(value, Mapping) and is_adf(value):
             return adf_to_markdown(value)
-        text = scalar(value).replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+        said = scalar(value) or "\n".join(_members(value))
+        text = said.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
         if source.strip == "journal":
             text = journal_text(text)
         elif source.strip == "comment" and self._shape is Shape.CSV:
@@ -191,3 +193,11 @@ class Mapper:
         self.report.shortened[name] += 1
         half = (_MOST_CHARACTERS - len(_CUT)) // 2
         return f"{text[:half]}{_CUT}{text[-half:]}"
+
+
+def _members(value: object) -> Iterator[str]:
+    """Yield an object without a name of its own, such as an alert's details, one member a line."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            if text := scalar(part):
+                yield f"- {name}: {text}"

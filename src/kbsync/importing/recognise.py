@@ -38,7 +38,8 @@ def read_rows(stream: BinaryIO, shape: Shape, mappings: Sequence[ExportMapping],
     kinds = {each.kind for mapping in mappings for each in mapping.attached}
     if shape is Shape.XML:
         return read_xml_rows(stream, kinds.union(*(each.records.xml for each in mappings)), encoding)
-    return read_json_rows(stream, kinds.union(*(each.records.json_ for each in mappings)), encoding)
+    lists = {name for each in mappings for name in each.records.json_}
+    return read_json_rows(stream, lists, encoding, kinds)
 
 
 def recognised(rows: Rows, mappings: Sequence[ExportMapping]) -> tuple[ExportMapping, Rows]:

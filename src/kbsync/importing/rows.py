@@ -53,10 +53,12 @@ OpenRows = Generator[Row | Rejected, None, None]
 
 
 def is_filled(value: object) -> bool:
-    """Tell whether a value of an export says anything."""
+    """Tell whether a value of an export says anything; an object of empty members does not."""
     if isinstance(value, str):
         return bool(value.strip())
-    return value is not None and value not in ([], {})
+    if isinstance(value, dict):
+        return any(part not in (None, "", [], {}) for part in value.values())
+    return value is not None and value != []
 
 
 def has_undecoded(value: object) -> bool:
