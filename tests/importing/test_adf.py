@@ -59,6 +59,7 @@ NODES = [
     (node("rule"), "***"),
     (node("bulletList", node("listItem", A, node("bulletList", node("listItem", B)))), "- a\n\n  - b"),
     (node("orderedList", node("listItem", A), node("listItem", B), order=9), "9. a\n10. b"),
+    (node("bulletList", node("listItem", node("codeBlock", text("x")))), "-\n  ```\n  x\n  ```"),
     (node("orderedList", node("listItem", A)), "1. a"),
     (
         node(
@@ -129,7 +130,7 @@ def test_export_with_every_kind_of_node_loses_no_word() -> None:
         "## What happens", "**timeout** *then*", "`retry()`", "~~once~~ twice\n", "bad 🔥 2026-03-12 SEV1",
         "[the runbook](https://example.com/runbook)", "[graph.png]inline macro",
         "  3. third\n  4. fourth",
-        "- ````sh\n  curl -v\n  ```\n  ````", "```python\ncharge(order)\ncharge(order)\n```",
+        "-\n  ````sh\n  curl -v\n  ```\n  ````", "```python\ncharge(order)\ncharge(order)\n```",
         "> I paid twice.",
         "> Do not retry.", "| host | errors |\n| --- | --- |\n| a\\|b c | 7 |",
         "[screenshot.png]\n\nThe receipt",

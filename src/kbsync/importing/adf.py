@@ -122,7 +122,9 @@ def _titled(node: Node, level: int) -> str:
 
 
 def _item(mark: str, node: Node, level: int) -> str:
-    first, *rest = _blocks(node, level).split("\n")
+    """Return a list item; a code block begins on a line of its own, where every reader sees the fence."""
+    text = _blocks(node, level)
+    first, *rest = ("\n" + text if text.startswith("```") else text).split("\n")
     indent = " " * len(mark)
     return "\n".join([f"{mark}{first}".rstrip(), *(f"{indent}{line}".rstrip() for line in rest)])
 
