@@ -14,6 +14,7 @@ from kbsync.engine import Policy
 from kbsync.errors import AccessDeniedError, RedactionFailedError, ThrottledError, UnavailableError
 from kbsync.local.faults import LocalFaults
 from kbsync.model import Mark, State, StoredIncident, SyncStatus
+from kbsync.pipeline import changes
 from kbsync.pipeline.changes import (
     reopen_incident,
     retry_incidents,
@@ -337,8 +338,11 @@ def test_refused_document_is_quarantined_and_its_old_version_withdrawn(open_home
     assert home.map_of()["synced"] is False
 
 
-def test_retry_of_everything_releases_what_is_on_its_way_into_quarantine(open_home: OpenHome) -> None:
+def test_retry_of_everything_releases_what_is_on_its_way_into_quarantine(
+    open_home: OpenHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Set aside or about to be: both are tried again; a withdrawal of another reason goes on as it was."""
+    monkeypatch.setattr(changes, "RETRY_PAGE", 1)
     home = open_home()
     upsert_incidents(home.engine, [an_incident(), *many(4)])
     sync_once(home.engine)

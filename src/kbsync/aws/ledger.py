@@ -149,8 +149,9 @@ class DynamoLedger:
     def oldest_pending(self) -> datetime | None:
         """Return the earliest `pending_since` of all queued entries; reads the backlog's index, no record."""
         query = {"IndexName": QUEUE_INDEX, "ConsistentRead": False}
-        waiting = [item["pending_since"]["S"] for item in self._table.scan(query) if "pending_since" in item]
-        return datetime.fromisoformat(min(waiting)) if waiting else None
+        waiting = (item["pending_since"]["S"] for item in self._table.scan(query) if "pending_since" in item)
+        oldest = min(waiting, default="")
+        return datetime.fromisoformat(oldest) if oldest else None
 
     def read_value(self, name: str) -> str:
         """Return a small named value, or an empty string where there is none."""
