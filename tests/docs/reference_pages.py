@@ -7,8 +7,9 @@ and a name without a meaning is an error.
 import ast
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ RUN_STATUSES = {
 }
 
 
+@cache
 def reference() -> dict[str, str]:
     """Return every page by its file name."""
     pages = {
@@ -163,13 +165,16 @@ def metrics() -> str:
     return head + "\n".join(rows) + "\n"
 
 
-def alarm_definitions() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each alarm's name without the function's, and its properties."""
+@cache
+def alarm_definitions() -> tuple[tuple[str, dict[str, Any]], ...]:
+    """Return each alarm's name without the function's, and its properties."""
     template = cfn_yaml.load(str(ROOT / "template.yaml"))
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::CloudWatch::Alarm":
-            properties = resource["Properties"]
-            yield properties["AlarmName"]["Fn::Sub"].removeprefix("${FunctionName}-"), properties
+    alarms = (
+        each["Properties"]
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::CloudWatch::Alarm"
+    )
+    return tuple((each["AlarmName"]["Fn::Sub"].removeprefix("${FunctionName}-"), each) for each in alarms)
 
 
 def alarms() -> str:
