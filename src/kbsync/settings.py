@@ -128,6 +128,10 @@ class Settings(BaseModel):
         SecretStr(""), description="what visitors of `kbsync serve` must know; needed beyond loopback"
     )
 
+    mcp_token: SecretStr = Field(
+        SecretStr(""), description="what agents of `kbsync mcp --http` must send; empty: made anew each time"
+    )
+
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     @field_validator("s3_prefix", "json_records_prefix")
@@ -148,7 +152,7 @@ class Settings(BaseModel):
                 raise ValueError(f"KBSYNC_BACKEND=aws needs {', '.join(missing)}")
         return self
 
-    @field_validator("serve_token")
+    @field_validator("serve_token", "mcp_token")
     @classmethod
     def _token_is_long(cls, value: SecretStr) -> SecretStr:
         if 0 < len(value.get_secret_value()) < SHORTEST_TOKEN:

@@ -91,7 +91,7 @@ def _ran(
 ) -> tuple[int, str]:
     """Return one command's exit code and standard output; run in this process where no shell is needed."""
     words = shlex.split(example.command, comments=True)
-    if {"watch", "serve"} & set(words):
+    if {"watch", "serve", "mcp"} & set(words):
         return _watched(words)
     if _is_shell(example.command):
         done = subprocess.run(["bash", "-c", example.command], check=False, capture_output=True, text=True)

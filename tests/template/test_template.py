@@ -20,6 +20,7 @@ NOT_GIVEN = {
     "EMBEDDER": "embedded backend only",
     "AWS_REGION": "Lambda sets it itself, and refuses it in a template",
     "LEASE_SECONDS": "goes with the clients' time-outs, not with a team's wishes",
+    "MCP_TOKEN": "no function serves agents",
     "SERVE_TOKEN": "no function serves pages",
     "INGESTION": "the stack always has a data source",
 }

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import WebSocketDenialResponse
 
 from cli.calling import Cli
-from kbsync.cli.serve import is_loopback
+from kbsync.cli.listening import is_loopback
 from kbsync.web.guard import COOKIE
 from web.visiting import OURS, TOKEN, Visit, a_visit
 

@@ -31,6 +31,7 @@ from kbsync.cli.exporting import export
 from kbsync.cli.importing import import_file
 from kbsync.cli.incidents import close, delete, init, reopen
 from kbsync.cli.looking import config, explain, open_document, quarantine, runs, show, status
+from kbsync.cli.mcp import mcp
 from kbsync.cli.reconcile import reconcile
 from kbsync.cli.running import pause, resume, retry, sync, watch
 from kbsync.cli.search import search
@@ -178,6 +179,7 @@ def _register_looks() -> None:
         app, "quarantine", quarantine, panel=LOOK,
         examples=["kbsync quarantine", "kbsync quarantine --limit 1000 --json"],
     )  # fmt: skip
+    add_command(app, "mcp", mcp, panel=LOOK, examples=["kbsync mcp", "kbsync mcp --http --port 0"])
     add_command(
         app, "serve", serve, panel=LOOK,
         examples=["kbsync serve", "kbsync serve --port 0 --allow-actions",

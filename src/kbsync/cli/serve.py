@@ -5,17 +5,12 @@ Invariant: nothing listens beyond loopback unless a token is set.
 
 # ruff: noqa: PLC0415 - the pages need packages of an extra that other commands do without
 
-import ipaddress
-import signal
-import sys
-from contextlib import closing, suppress
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from kbsync.cli.command import Call
+from kbsync.cli.listening import is_loopback, listen
 from kbsync.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
@@ -44,15 +39,7 @@ def serve(
             f"{host} can be reached by others, and no token is set",
             hint="set SERVE_TOKEN to a long random text, or leave --host out",
         )
-    _listen(call, _application(call, token, allow_actions=allow_actions), host, port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    listen(call, _application(call, token, allow_actions=allow_actions), host, port, path="/")
 
 
 def _application(call: Call, token: str, *, allow_actions: bool) -> "Starlette":
@@ -77,37 +64,3 @@ def _application(call: Call, token: str, *, allow_actions: bool) -> "Starlette":
             token=token,
         )
     )
-
-
-def _listen(call: Call, app: "Starlette", host: str, port: int) -> None:
-    """Serve until told to stop; the address is printed once it is really ours."""
-    import uvicorn
-
-    config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, server_header=False, lifespan="off"
-    )
-    server = uvicorn.Server(config)
-
-    def on_sigterm(_number: int, _frame: FrameType | None) -> None:
-        server.should_exit = True  # also where it comes before the server has begun
-
-    # uvicorn ends well on both signals and then raises them once more, for whoever runs it.
-    before = signal.signal(signal.SIGTERM, on_sigterm)
-    try:
-        with closing(config.bind_socket()) as listening, suppress(KeyboardInterrupt):
-            listening.listen(config.backlog)  # who reads the address may call at once
-            _tell(call, host, listening.getsockname()[1])
-            server.run(sockets=[listening])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _tell(call: Call, host: str, port: int) -> None:
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
-
-    def show() -> None:
-        call.out.print(Text(f"Serving {url}"), soft_wrap=True)
-        call.hint("Ctrl-C ends it")
-
-    call.answer({"url": url}, show)
-    sys.stdout.flush()

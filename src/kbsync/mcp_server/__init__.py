@@ -1,0 +1,1 @@
+"""What agents may ask: the Model Context Protocol over either backend, read only."""
