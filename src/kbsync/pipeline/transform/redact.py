@@ -5,12 +5,13 @@ Only the secret goes; the words around it stay. A rule replaces its group `secre
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from kbsync.errors import RedactionFailedError
+from kbsync.pipeline.transform.identifiers import IDENTIFIER_RULES
+from kbsync.pipeline.transform.redaction_rule import RedactionRule, secret_of, secret_span
 
-REDACTION_VERSION = "1"
+REDACTION_VERSION = "2"
 
 _VALUE = (
     r"(?:[^\s\"'`<>&,;\[\]]|\[(?!REDACTED:)|\]|<(?![/!]|[a-zA-Z][\w-]{0,20}[\s/>])"
@@ -30,24 +31,15 @@ _NOT_A_SECRET = re.compile(
     r"(?i)\[REDACTED:|<[^<>]*>?\Z|\$[{(]|\{\{|%[\w(]|\$[a-z_]{2,40}\W*\Z|(?:\*{3}|\.{3}|-{3}|_{3}|x{3})"
     r"|(?:null|none|true|false|yes|no|required|undefined|empty|\d{1,3})\W*\Z"
 )
+_ID_SHAPE = re.compile(
+    r"[A-Z]{2,10}-\d+|v?\d+(?:\.\d+)+\w*|\d{4}-\d{2}-\d{2}\S*|https?:\S*|\d+\w{1,6}|0x[\da-fA-F]+|.*[/\\].*"
+)
+"""What follows such words and is no secret: a ticket, a version, a date, an address, a duration, a path."""
 _PLAIN_WORD = re.compile(r"[^\W\d_]+[.:)]?")
 
 
-@dataclass(frozen=True, slots=True)
-class RedactionRule:
-    """One kind of secret. `accept` has the last word on a match, where the shape alone is not enough.
-
-    A text without any of the `hints` (lower case) holds no match: most texts need no search.
-    """
-
-    name: str
-    hints: tuple[str, ...]
-    pattern: re.Pattern[str]
-    accept: Callable[[re.Match[str]], bool] = lambda _: True
-
-
 def _is_password(match: re.Match[str]) -> bool:
-    value = _secret_of(match)
+    value = secret_of(match)
     if _NOT_A_SECRET.match(value):
         return False
     prose = match["sign"] == ":" and match["bare"] is not None and _PLAIN_WORD.fullmatch(value)
@@ -55,28 +47,21 @@ def _is_password(match: re.Match[str]) -> bool:
 
 
 def _is_key(match: re.Match[str]) -> bool:
-    value = _secret_of(match)
+    value = secret_of(match)
     strong = len(value) >= 8 and any(map(str.isdigit, value)) and any(map(str.isalpha, value))  # noqa: PLR2004
     return strong and not _NOT_A_SECRET.match(value)
 
 
-def _secret_of(match: re.Match[str]) -> str:
-    start, end = _secret_span(match)
-    return match.string[start:end]
-
-
-def _secret_span(match: re.Match[str]) -> tuple[int, int]:
-    for group in ("secret", "double", "single", "bare"):
-        if match.re.groupindex.get(group) and match[group] is not None:
-            return match.span(group)
-    return match.span()
+def _is_told(match: re.Match[str]) -> bool:
+    value = secret_of(match)
+    return not (_NOT_A_SECRET.match(value) or _ID_SHAPE.fullmatch(value))
 
 
 def _assigned(rule: str) -> re.Pattern[str]:
     return re.compile(rf"{_ASSIGNED_WORDS[rule]}{_ASSIGNMENT}(?:{_QUOTED}|\\?[\"']?(?P<bare>{_VALUE}))")
 
 
-RULES: tuple[RedactionRule, ...] = (
+SECRET_RULES: tuple[RedactionRule, ...] = (
     RedactionRule(
         "private-key",
         ("-----begin",),
@@ -134,9 +119,82 @@ RULES: tuple[RedactionRule, ...] = (
             r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>\[\]]{0,200}:(?P<secret>[^\s/@\"'<>\[\]]{1,500})@"
         ),
     ),
+    RedactionRule(
+        "service-token",
+        (
+            "sk_live_",
+            "rk_live_",
+            "sk_test_",
+            "whsec_",
+            "npm_",
+            "pypi-",
+            "sg.",
+            "hf_",
+            "sk-",
+            "dop_v1_",
+            "shpat_",
+            "dckr_pat_",
+            "atatt3",
+            "hvs.",
+            "nrak-",
+            "key-",
+            "glsa_",
+            "xapp-",
+        ),
+        re.compile(
+            r"(?<![\w-])(?:(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,99}|whsec_[A-Za-z0-9+/=]{24,80}|npm_[A-Za-z0-9]{36}"
+            r"|pypi-[\w-]{50,250}|SG\.[\w-]{16,32}\.[\w-]{16,64}|hf_[A-Za-z0-9]{30,40}"
+            r"|sk-(?:proj-|ant-[a-z0-9]{2,8}-)?[A-Za-z0-9_-]{32,200}|dop_v1_[a-f0-9]{64}|shpat_[a-fA-F0-9]{32}"
+            r"|dckr_pat_[\w-]{20,60}|ATATT3[\w=-]{40,250}|hvs\.[\w-]{24,120}|NRAK-[A-Z0-9]{27}|key-[0-9a-f]{32}"
+            r"|glsa_\w{32,64}|xapp-[\w-]{20,200})(?![\w-])"
+        ),
+    ),
+    RedactionRule(
+        "bot-token", ("aa",), re.compile(r"(?<![\w/-])(?:bot)?(?P<secret>\d{8,10}:AA[\w-]{32,36})(?![\w-])")
+    ),
+    RedactionRule(
+        "xml-password",
+        ("</",),
+        re.compile(
+            r"(?i)<(?P<tag>(?:[a-z]{1,12}:)?(?:\w{0,20}(?:password|passwd|secret|contrase[ñn]a)|pwd|api_?key))"
+            r"(?:\s[^<>\n]{0,200})?>(?P<secret>(?!\s*[\[$*{])[^<>\n]{1,200})</(?P=tag)>"
+        ),
+    ),
+    RedactionRule(
+        "password-option",
+        ("--pass", "--pwd", "--token", "--secret", "--api-key", "curl", "sshpass"),
+        re.compile(
+            r"(?:--(?:db-|admin-)?(?:password|passwd|pwd|token|secret|api-key)[ \t]{1,4}(?![-<$*\[])"
+            r"|\bcurl\b[^\n]{0,120}?[ \t](?:-u|--user)[ \t]{0,4}[\"']?[\w.@-]{1,60}:"
+            r"|\bsshpass[ \t]{1,4}-p[ \t]{0,4})"
+            r"[\"']?(?P<secret>[^\s\"'<>\[\]$*]{3,200})"
+        ),
+    ),
+    RedactionRule(
+        "told-password",
+        ("pass", "contrase", "clave", "pwd"),
+        re.compile(
+            r"(?i)\b(?:password|passwd|passphrase|contrase[ñn]a|clave|pwd)\b"
+            r"(?:[ \t]+[\w.@-]{1,30}){0,4}?[ \t]+(?:is|was|es|era|to|por|a|como|as|con|with)"
+            r"[ \t]*:?[ \t]+[\"'`«]?(?P<secret>(?=[^\s\"'`»]{0,60}\d)(?=[^\s\"'`»]{0,60}[^\W\d_])"
+            r"[^\s\"'`»<>\[\]]{6,60}?)(?=[\"'`»,;)]|[.!?]?(?:\s|$))"
+        ),
+        _is_told,
+    ),
+    RedactionRule(
+        "session-cookie",
+        ("cookie",),
+        re.compile(
+            r"(?i)\b(?:set-)?cookie[ \t]{0,4}[:=][^\n]{0,120}?"
+            r"\b(?:\w{0,8}(?:sess(?:ion)?(?:_?id)?|sid|auth|token))="
+            r"(?P<secret>[\w.~+/%-]{12,500})"
+        ),
+    ),
     RedactionRule("password", ("pass", "pwd", "contrase", "secret"), _assigned("password"), _is_password),
     RedactionRule("key", ("key", "token", "clave"), _assigned("key"), _is_key),
 )
+
+RULES: tuple[RedactionRule, ...] = SECRET_RULES + IDENTIFIER_RULES
 
 
 def redact(text: str, counts: Counter[str], rules: Sequence[RedactionRule] = RULES) -> str:
@@ -160,7 +218,7 @@ def _applied(rule: RedactionRule, text: str, counts: Counter[str]) -> str:
     pieces, done = [], 0
     for match in rule.pattern.finditer(text):
         if rule.accept(match):
-            start, end = _secret_span(match)
+            start, end = secret_span(match)
             pieces += [text[done:start], f"[REDACTED:{rule.name}]"]
             done = end
             counts[rule.name] += 1

@@ -37,6 +37,9 @@ from kbsync.pipeline.transform.sidecar import (
 RULES_VERSION = "1"
 """Raised when reading, cleaning or markup changes what a document says."""
 
+_STEP_BREAK = "\n\x1e\n"
+"""Parts steps while they are redacted together; cleaning leaves no control character in a step."""
+
 
 class IncidentTransform:
     """The pure decision what one incident wants (ports.Transform); holds rules and nothing else.
@@ -167,7 +170,7 @@ class _Publishing:
             error_message=excerpt(self._plain(incident.error_message), self._rules.max_error_bytes),
             root_cause=self._prose(incident.root_cause),
             resolution=self._prose(incident.resolution),
-            steps=tuple(filter(None, map(self._prose, incident.steps))),
+            steps=self._steps(incident.steps),
             code_changes=tuple(CodeChange(*change) for change in changes if any(change)),
             affected_systems=tuple(dict.fromkeys(filter(None, map(self._line, incident.affected_systems)))),
             tags=tuple(dict.fromkeys(filter(None, map(self._line, incident.tags)))),
@@ -186,6 +189,11 @@ class _Publishing:
         plain = self._plain(text)
         markdown = to_markdown(plain, self._note)
         return (plain if markdown == plain else self._plain(markdown)).strip()
+
+    def _steps(self, steps: tuple[str, ...]) -> tuple[str, ...]:
+        """Redact the steps as one text first: a key may begin in one and end in another."""
+        cleaned = _STEP_BREAK.join(clean(step, self._note) for step in steps)
+        return tuple(filter(None, map(self._prose, redact(cleaned, self.redactions).split(_STEP_BREAK))))
 
     def _date(self, date: ReadDate) -> ReadDate:
         return date if date.moment else replace(date, text=self._line(date.text))
