@@ -49,7 +49,7 @@ demo: setup
 	$(BIN)/kbsync demo
 
 test: test-setup
-	$(BIN)/python -m $(RUNNER) pytest -n auto --dist loadgroup
+	KBSYNC_WHOLE_SUITE=1 $(BIN)/python -m $(RUNNER) pytest -n auto --dist loadgroup
 
 # All schedules of the fault explorer; `make test` plays a part of them.
 explore: test-setup
