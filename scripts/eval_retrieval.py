@@ -31,10 +31,11 @@ from kbsync.importing.records import Accepted
 from kbsync.local.embedder import choose_embedder
 from kbsync.local.kb_schema import KnowledgeBaseFile
 from kbsync.local.knowledge_base import LocalKnowledgeBase
-from kbsync.model import RunReport, State
+from kbsync.model import State
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.sync import sync_once
 from kbsync.ports import KnowledgeBase
+from kbsync.run_report import RunReport
 from kbsync.setting_sources import load_settings
 from kbsync.settings import Settings
 

@@ -12,7 +12,7 @@ from builders import NOON, Home, a_home, an_incident
 from kbsync.engine import Policy
 from kbsync.errors import UnavailableError, UnknownIncidentError, UsageError
 from kbsync.local.faults import LocalFaults
-from kbsync.model import RunError, RunReport, Save, State
+from kbsync.model import Save, State
 from kbsync.pipeline.changes import (
     close_incident,
     delete_incident,
@@ -22,6 +22,7 @@ from kbsync.pipeline.changes import (
 )
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
+from kbsync.run_report import RunError, RunReport
 from kbsync.views.passages import EXCERPT_CHARACTERS, cut, excerpt_of, sections_of, title_of
 from kbsync.views.question import MOST_HITS, Question, retrieval_filter
 from kbsync.views.report import iso, report_view, runs_view

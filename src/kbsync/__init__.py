@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kbsync.bootstrap import build_engine
-    from kbsync.model import RunReport
     from kbsync.pipeline.changes import close_incident, delete_incident, reopen_incident, update_incident
     from kbsync.pipeline.sync import sync_once
+    from kbsync.run_report import RunReport
     from kbsync.setting_sources import load_settings
     from kbsync.settings import Settings
 
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _DEFINED_IN = {
-    "RunReport": "kbsync.model",
+    "RunReport": "kbsync.run_report",
     "Settings": "kbsync.settings",
     "build_engine": "kbsync.bootstrap",
     "close_incident": "kbsync.pipeline.changes",

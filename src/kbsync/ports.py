@@ -18,7 +18,6 @@ from kbsync.model import (
     ObjectHead,
     PutReply,
     QueueEntry,
-    RunReport,
     Save,
     SaveOutcome,
     State,
@@ -26,6 +25,7 @@ from kbsync.model import (
     SyncRecord,
     SyncStatus,
 )
+from kbsync.run_report import RunReport
 
 T = TypeVar("T")
 

@@ -9,9 +9,10 @@ import pytest
 
 from aws_tables import AwsTables, answering
 from kbsync.aws.tables import EXPIRES_AT, QUEUE_INDEX, incidents_table, ledger_table
-from kbsync.model import Mark, RunReport, Save, SaveOutcome, Stage, State, SyncRecord
+from kbsync.model import Mark, Save, SaveOutcome, Stage, State, SyncRecord
 from kbsync.ports import IncidentChange
 from kbsync.queueing import due_at, due_until, queue_name
+from kbsync.run_report import RunReport
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from builders import an_incident
 from kbsync.bootstrap import build_engine
 from kbsync.cli.running import Watch, seconds_of, stopping_on_sigterm, watch_runs
 from kbsync.errors import UnavailableError, UsageError
-from kbsync.model import RunReport
 from kbsync.pipeline.lease import holding_lease
+from kbsync.run_report import RunReport
 from kbsync.setting_sources import load_settings
 
 COUNTS = {

@@ -11,20 +11,10 @@ from aws_tables import AwsTables, SettableClock
 from kbsync.errors import BusyError, LeaseLostError
 from kbsync.local.database import LocalDatabase
 from kbsync.local.ledger import LocalLedger
-from kbsync.model import (
-    Lease,
-    Mark,
-    RunError,
-    RunReport,
-    Save,
-    SaveOutcome,
-    Stage,
-    State,
-    SyncRecord,
-    Transition,
-)
+from kbsync.model import Lease, Mark, Save, SaveOutcome, Stage, State, SyncRecord, Transition
 from kbsync.ports import Ledger
 from kbsync.queueing import due_at, due_until, queue_name
+from kbsync.run_report import RunError, RunReport
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)

@@ -20,7 +20,7 @@ from kbsync.aws.ledger import DynamoLedger
 from kbsync.aws.tables import EXPIRES_AT, incidents_table, ledger_table
 from kbsync.doctor.aws_checks import checks_of
 from kbsync.doctor.finding import Finding, Severity, examine
-from kbsync.model import RunReport
+from kbsync.run_report import RunReport
 from kbsync.settings import Settings
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from aws_setup import SetUp, denied
 from doctor.naming import Expected, assert_named, cases
 from kbsync.aws.tables import incidents_table, ledger_table
 from kbsync.doctor.finding import Code, Severity
-from kbsync.model import Mark, RunReport
+from kbsync.model import Mark
+from kbsync.run_report import RunReport
 
 
 def _incidents(setup: SetUp) -> Any:

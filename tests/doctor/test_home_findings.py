@@ -17,10 +17,11 @@ from kbsync.doctor import home_checks
 from kbsync.doctor.composing import examine_backend
 from kbsync.doctor.finding import Code, Finding, Severity
 from kbsync.errors import MissingExtraError
-from kbsync.model import Mark, RunReport
+from kbsync.model import Mark
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.pause import pause
 from kbsync.pipeline.sync import sync_once
+from kbsync.run_report import RunReport
 from kbsync.settings import Settings
 
 Space = namedtuple("Space", "total used free")  # noqa: PYI024 - what shutil answers, by its three names

@@ -20,7 +20,7 @@ from kbsync.errors import (
 )
 from kbsync.knowledge import DocumentInfo, DocumentStatus, IngestionJob
 from kbsync.local.faults import LocalFaults
-from kbsync.model import Mark, RunReport, Save, SaveOutcome, State
+from kbsync.model import Mark, Save, SaveOutcome, State
 from kbsync.pipeline.changes import reopen_incident, upsert_incidents
 from kbsync.pipeline.confirm import confirm
 from kbsync.pipeline.discover import turn_marking_on
@@ -34,6 +34,7 @@ from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
 from kbsync.ports import Alerts, DocumentStore, KnowledgeBase
 from kbsync.queueing import due_until, utc_text
+from kbsync.run_report import RunReport
 
 OpenHome = Callable[..., Home]
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from builders import NOON, an_incident
 from kbsync.errors import UnavailableError
-from kbsync.model import RunReport
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.pause import pause
 from kbsync.pipeline.reconcile import reconcile
+from kbsync.run_report import RunReport
 from kbsync.web.charts import days_of
 from kbsync.web.language import LANGUAGES, Words, chosen_language, texts
 from kbsync.web.markdown import html_of

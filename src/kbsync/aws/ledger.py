@@ -21,19 +21,10 @@ from kbsync.aws.record_marks import RecordMarks
 from kbsync.aws.record_writes import RecordWrites
 from kbsync.aws.sync_records import epoch_seconds, id_of, is_gone, is_record, key_of, record_of
 from kbsync.aws.tables import EXPIRES_AT, QUEUE_INDEX
-from kbsync.model import (
-    Clock,
-    Lease,
-    Mark,
-    QueueEntry,
-    RunReport,
-    Save,
-    SaveOutcome,
-    State,
-    SyncRecord,
-)
+from kbsync.model import Clock, Lease, Mark, QueueEntry, Save, SaveOutcome, State, SyncRecord
 from kbsync.ports import Page
 from kbsync.queueing import utc_text
+from kbsync.run_report import RunReport
 
 RUN_DAYS = 90
 _RUN = "run"

@@ -23,13 +23,14 @@ from kbsync.cli.progress import progress_bars
 from kbsync.cli.terminal import counted, duration_text, one_line, pairs, state_text, table
 from kbsync.engine import Engine
 from kbsync.errors import BusyError, KbSyncError, UsageError
-from kbsync.model import Clock, RunReport, State
+from kbsync.model import Clock, State
 from kbsync.pipeline.changes import retry_incidents
 from kbsync.pipeline.pause import pause as pause_runs
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.pause import resume as resume_runs
 from kbsync.pipeline.run import reason_of
 from kbsync.pipeline.sync import sync_once
+from kbsync.run_report import RunReport
 from kbsync.views.report import iso, report_view
 
 BUSY = "busy"

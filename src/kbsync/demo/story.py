@@ -12,11 +12,12 @@ from kbsync.demo.incidents import demo_incidents
 from kbsync.engine import Engine
 from kbsync.errors import UsageError
 from kbsync.knowledge import DocumentStatus
-from kbsync.model import RunReport, State
+from kbsync.model import State
 from kbsync.pipeline.changes import reopen_incident, upsert_incidents
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.run import Progress, no_progress
 from kbsync.pipeline.sync import sync_once
+from kbsync.run_report import RunReport
 from kbsync.views.question import Question
 from kbsync.views.report import View
 from kbsync.views.search import search_view

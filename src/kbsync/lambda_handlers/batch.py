@@ -23,8 +23,8 @@ from kbsync.lambda_handlers.runtime import (
     tracer,
     when_free,
 )
-from kbsync.model import RunReport
 from kbsync.pipeline.sync import sync_once
+from kbsync.run_report import RunReport
 from kbsync.views.report import View, report_view
 
 SCHEDULE = "schedule"

@@ -13,18 +13,10 @@ from pydantic import TypeAdapter
 from kbsync.local.database import LocalDatabase, cut_page
 from kbsync.local.leases import LocalLeases
 from kbsync.local.record_table import RecordTable, record_of
-from kbsync.model import (
-    Lease,
-    Mark,
-    QueueEntry,
-    RunReport,
-    Save,
-    SaveOutcome,
-    State,
-    SyncRecord,
-)
+from kbsync.model import Lease, Mark, QueueEntry, Save, SaveOutcome, State, SyncRecord
 from kbsync.ports import Page
 from kbsync.queueing import outcome_of, utc_text, with_newer_mark
+from kbsync.run_report import RunReport
 
 RUNS_KEPT = 1000
 _REPORT = TypeAdapter(RunReport)

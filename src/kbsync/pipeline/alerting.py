@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 
 from kbsync.alert_subject import subject_line
 from kbsync.errors import KbSyncError
-from kbsync.model import RunReport
 from kbsync.pipeline.brake_memory import read_brake
 from kbsync.pipeline.run import Run
+from kbsync.run_report import RunReport
 
 ALERTS = "alerts"
 GOOD_RUNS = 3

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from kbsync.errors import RetriableError
-from kbsync.model import RunReport, Stage, SyncRecord
+from kbsync.model import Stage, SyncRecord
 from kbsync.pipeline.brake import hold_unasked, settle_held
 from kbsync.pipeline.failures import hold_against
 from kbsync.pipeline.plan import plan_page
 from kbsync.pipeline.publish import apply_page
 from kbsync.pipeline.run import Run
 from kbsync.queueing import in_stage, shard_queue
+from kbsync.run_report import RunReport
 
 LOOKS_AGAIN = 3
 RUNS_LOOKED_AT = 10

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from kbsync.engine import Engine
-from kbsync.model import Mark, RunReport, Stage, State, SyncRecord
+from kbsync.model import Mark, Stage, State, SyncRecord
 from kbsync.pipeline.ingest import owe_job
 from kbsync.pipeline.lease import PublisherLease
 from kbsync.pipeline.mark import moved, queued, save_records
@@ -18,6 +18,7 @@ from kbsync.pipeline.objects import unsay_synced
 from kbsync.pipeline.reconcile_judge import Difference, Look, Remedy
 from kbsync.pipeline.reconcile_survey import Survey
 from kbsync.pipeline.run import Run
+from kbsync.run_report import RunReport
 
 
 def mend(engine: Engine, lease: PublisherLease, survey: Survey, differences: Sequence[Difference]) -> None:

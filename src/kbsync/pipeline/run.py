@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from kbsync.engine import Engine
 from kbsync.errors import KbSyncError
 from kbsync.knowledge import IngestionJob
-from kbsync.model import RunError, RunReport, SyncRecord
+from kbsync.model import SyncRecord
 from kbsync.pipeline.lease import PublisherLease
+from kbsync.run_report import RunError, RunReport
 
 Progress = Callable[[str, int, int | None], None]
 

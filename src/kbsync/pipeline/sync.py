@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from kbsync.engine import Engine
 from kbsync.errors import KbSyncError, RetriableError, ThrottledError
-from kbsync.model import RunReport, Stage
+from kbsync.model import Stage
 from kbsync.pipeline.alerting import alert_on_transitions
 from kbsync.pipeline.brake import carry_out_approval
 from kbsync.pipeline.confirm import confirm
@@ -30,6 +30,7 @@ from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.place import follow_place
 from kbsync.pipeline.run import Progress, Run, no_progress, reason_of
 from kbsync.queueing import due_until
+from kbsync.run_report import RunReport
 from kbsync.shards import note_shards
 from kbsync.withdrawal import in_force
 

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from kbsync.engine import Engine
-from kbsync.model import RunReport
 from kbsync.queueing import utc_text
+from kbsync.run_report import RunReport
 
 View = dict[str, object]
 """Names and JSON values; absent values are None, never left out."""

@@ -19,7 +19,7 @@ from kbsync.queueing import due_until, shard_queue
 from kbsync.shards import count_held, covered_shards
 from kbsync.views.report import View, iso, report_view
 
-SAMPLE = 10_000
+SAMPLE = 2_000
 """Most records looked at for the time from closed to searchable."""
 
 _PAGE = 100

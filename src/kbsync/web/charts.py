@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from kbsync.model import RunReport
+from kbsync.run_report import RunReport
 from kbsync.web.bars import StackedBar, Style
 from kbsync.web.language import Words
 

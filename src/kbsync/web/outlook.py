@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 
-from kbsync.model import RunReport
+from kbsync.run_report import RunReport
 
 RUNS_LOOKED_AT = 12
 _FEWEST = 3
