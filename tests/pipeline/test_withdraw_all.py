@@ -74,7 +74,7 @@ def test_taken_back_everything_eligible_comes_back(home: Home) -> None:
     assert report.indexed == 4
     assert read_withdrawal(home.engine) is None
     assert home.found("pool exhausted", incident_id="INC-3") == ["INC-3"]
-    assert home.state("INC-0") == "quarantined"  # tried again, and still not to be rendered
+    assert home.state("INC-0") == "pending"  # other rules: it has its attempts anew
 
 
 @pytest.mark.parametrize("at", range(1, 27))
