@@ -7,10 +7,10 @@ import json
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Event
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Annotated
 
@@ -174,10 +174,37 @@ def watch(
     return OK
 
 
+class Stop:
+    """A wish to stop that a signal may make at any moment; an Event could deadlock with its own waiter.
+
+    Source: Python Library Reference, `queue.SimpleQueue.put`: reentrant, so that it may interrupt itself.
+    """
+
+    def __init__(self) -> None:
+        self._wishes: SimpleQueue[bool] = SimpleQueue()
+        self._is_set = False
+
+    def is_set(self) -> bool:
+        """Whether somebody wished it."""
+        return self._is_set
+
+    def set(self) -> None:
+        """Wish it; a repeat changes nothing."""
+        self._is_set = True
+        self._wishes.put(True)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until somebody wishes it; returns whether somebody does."""
+        if not self._is_set:
+            with suppress(Empty):
+                self._wishes.get(timeout=seconds)
+        return self._is_set
+
+
 @contextmanager
-def stopping_on_sigterm() -> Iterator[Event]:
-    """Give an event that SIGTERM sets; a second SIGTERM interrupts like Ctrl-C. Restores what was there."""
-    stop = Event()
+def stopping_on_sigterm() -> Iterator[Stop]:
+    """Give a wish that SIGTERM makes; a second SIGTERM interrupts like Ctrl-C. Restores what was there."""
+    stop = Stop()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
