@@ -37,6 +37,8 @@ STALLS = ("stalled before", "stalled after")
 """The worker stands still for longer than its lease while another run takes over, and then goes on."""
 MARKS: dict[str, timedelta] = {"marked again": timedelta(), "marked a day late": timedelta(days=1)}
 """A stream delivers twice, out of order, and late."""
+LONGEST_SECONDS = 60.0
+"""How long one of two runs may stand still; nothing waits for ever where the other has ended."""
 FAULTS = (*BEFORE, *AFTER, *TIMES, *STALLS, *MARKS)
 
 
@@ -191,26 +193,30 @@ def play_pair(
         scenario.prepare(world)
         first, second = pair
         reached, go_on = threading.Event(), threading.Event()
+        ended_by: list[BaseException] = []
 
         class Second(Faults):
             def around(self, _name: str, effect: Callable[[], object]) -> object:
                 self.seen += 1
                 if self.seen == second:
                     reached.set()
-                    go_on.wait()
+                    go_on.wait(LONGEST_SECONDS)
                 return effect()
 
         class First(Schedule):
             def _met(self, effect: Callable[[], object]) -> object:
                 world.move(BETWEEN_RUNS)
                 rival.start()
-                reached.wait()
+                reached.wait(LONGEST_SECONDS)
                 return effect()
 
         def run_second() -> None:
-            with suppress(KbSyncError):
+            try:
                 sync_once(_checked(world, Second(), world.rival()))
-            reached.set()
+            except BaseException as error:  # noqa: BLE001 - it is told in the test's own thread
+                ended_by.append(error)
+            finally:
+                reached.set()
 
         rival = threading.Thread(target=run_second)
         with suppress(KbSyncError):
@@ -218,6 +224,9 @@ def play_pair(
         go_on.set()
         if rival.ident is not None:
             rival.join()
+        for error in ended_by:
+            if not isinstance(error, KbSyncError):
+                raise error
         told = f"{scenario.name}: one run at effect {first}, another at {second}"
         if quiet(world) > QUIET_RUNS:
             raise ViolationError(f"{told}: not quiet after {QUIET_RUNS} runs")
