@@ -142,6 +142,16 @@ def test_setting_that_cannot_be_worked_with_creates_nothing(
     assert not home.exists()
 
 
+def test_home_opens_while_its_knowledge_base_fails_every_call(tmp_path: Path) -> None:
+    """A drill of an outage begins with the first call: the run meets it, not the opening of the home."""
+    engine = build_engine(settings_for(tmp_path, local_faults='{"unavailable": 9}'))
+    upsert_incidents(engine, [an_incident()])
+
+    report = kbsync.sync_once(engine)
+
+    assert (report.status, report.published, report.indexed) == ("degraded", 1, 0)
+
+
 def test_policy_and_rules_take_every_setting() -> None:
     settings = Settings(
         closed_statuses=("DONE",),

@@ -9,12 +9,13 @@ works without the packages of the other.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kbsync.engine import Engine, Place, Policy
-from kbsync.errors import MissingExtraError, UsageError
+from kbsync.errors import MissingExtraError, RetriableError, UsageError
 from kbsync.model import Clock
 from kbsync.pipeline.discover import turn_marking_on
 from kbsync.setting_types import Rule
@@ -186,8 +187,9 @@ def _build_local(settings: Settings, now: Clock, sleep: Callable[[float], None])
     )
     for run in ledger.runs(limit=1):
         now.not_before(run.ended_at or run.started_at)
-    for job in knowledge_base.jobs(limit=1):
-        now.not_before(max(job.started_at, job.updated_at))
+    with suppress(RetriableError):  # a drill may have it fail from its first call on
+        for job in knowledge_base.jobs(limit=1):
+            now.not_before(max(job.started_at, job.updated_at))
     return Engine(
         incidents=LocalIncidentStore(database, shards),
         ledger=ledger,
