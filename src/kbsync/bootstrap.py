@@ -126,6 +126,7 @@ def policy_of(settings: Settings) -> Policy:
         discovery=settings.discovery,
         ingestion=settings.ingestion,
         wait_seconds=settings.wait_seconds,
+        searchable_within_seconds=settings.searchable_within_seconds,
         place=place_of(settings),
     )
 

@@ -5,6 +5,7 @@ Imports the ports and the model. Invariant: nothing outside an `Engine` is ever 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from kbsync.model import Attributes, Clock, Desired, StoredIncident
@@ -36,6 +37,8 @@ class Policy:
     discovery: str = "auto"
     ingestion: str = "job"
     wait_seconds: float | None = None
+    searchable_within_seconds: float = 3_900.0
+    """The objective of DESIGN.md section 7: 65 minutes from closed to searchable."""
     place: Place = Place()
 
 
@@ -61,6 +64,10 @@ class Transform(Protocol):
 
         Raises IncidentRejectedError where it cannot be told.
         """
+        ...
+
+    def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:
+        """Return when the incident says that it was closed, None where it does not, and its severity."""
         ...
 
     def document_key(self, incident_id: str) -> str:

@@ -15,6 +15,19 @@ class RunError:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class SearchableTimes:
+    """How long incidents took from closed to searchable, in seconds; an empty severity is all of them."""
+
+    severity: str
+    count: int
+    late: int
+    """How many took longer than the objective."""
+    p50: float
+    p95: float
+    longest: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """What one run did; `errors` is a bounded sample, the counts are whole."""
@@ -43,6 +56,8 @@ class RunReport:
     isolated: bool = False
     """The page is one suspect of an earlier crash: dying again is this incident's own fault."""
     errors: tuple[RunError, ...] = ()
+    searchable: tuple[SearchableTimes, ...] = ()
+    """All that became searchable for the first time since it was closed, then each severity."""
     messages: tuple[str, ...] = ()
     dry_run: bool = False
     duration_seconds: float = 0.0

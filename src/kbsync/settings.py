@@ -124,6 +124,9 @@ class Settings(BaseModel):
         None, description="longest wait for ingestion in a run; empty: until it ends", examples=[60]
     )
 
+    searchable_within_seconds: Annotated[Seconds, Field(gt=0)] = Field(
+        3_900.0, description="objective from closed to searchable"
+    )
     serve_token: SecretStr = Field(
         SecretStr(""), description="what visitors of `kbsync serve` must know; needed beyond loopback"
     )

@@ -82,6 +82,9 @@ class _NothingWanted:
     def symptom(self, stored: StoredIncident) -> str:
         return self.inner.symptom(stored)
 
+    def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:
+        return self.inner.closing(stored)
+
     def document_key(self, incident_id: str) -> str:
         return self.inner.document_key(incident_id)
 

@@ -34,6 +34,9 @@ METRICS = {
     "BatchesSucceeded": "1 for a batch that ended `ok`, 0 for one that did not; ticks do not count",
     "ChangesFailed": "changes of the stream that could not be marked in this call",
     "ChangesReceived": "changes that the stream brought",
+    "ClosedToSearchableMax": "longest wait from closed to searchable in this run; also by `severity`",
+    "ClosedToSearchableP50": "median of these waits, at most 9 % above the true one; also by `severity`",
+    "ClosedToSearchableP95": "95th percentile of these waits, likewise; also by `severity`",
     "DifferencesFound": "what reconcile found to differ",
     "IncidentsPending": "incidents that still wait after the run",
     "IncidentsPublished": "documents written, or their metadata alone",
@@ -48,6 +51,7 @@ METRICS = {
     "RunsDegraded": "1 for a run in which something failed",
     "RunsStarted": "runs that began; fewer ended runs mean that some were killed",
     "RunsSucceeded": "1 for a run that ended `ok`",
+    "SearchableLate": "incidents that became searchable later than `SEARCHABLE_WITHIN_SECONDS` after closing",
     "SyncDuration": "milliseconds of a run; the original's name",
     "SyncErrors": "incidents that failed in a run; the original's name",
     "WithdrawalsWithheld": "withdrawals that wait for a person to approve them",
@@ -142,7 +146,7 @@ def metric_names() -> set[str]:
         path.read_text(encoding="utf-8") for path in (ROOT / "src/kbsync/lambda_handlers").glob("*.py")
     )
     names = set(re.findall(r'add_metric\(\s*name="(\w+)"', source))
-    names |= set(re.findall(r'^ +"([A-Z][A-Za-z]+)": ', source, flags=re.MULTILINE))
+    names |= set(re.findall(r'^ +"([A-Z][A-Za-z0-9]+)": ', source, flags=re.MULTILINE))
     names |= set(re.findall(r'counts\["([A-Z]\w+)"\]', source))
     for looked in re.findall(r"Looked\.([A-Z_]+)", source):
         names.add(f"Backfill{backfill.Looked[looked].title()}")

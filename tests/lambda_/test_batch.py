@@ -15,7 +15,7 @@ from faults import Faults, with_faults
 from kbsync.engine import Policy
 from kbsync.errors import AccessDeniedError, ConfigInvalidError, ThrottledError
 from kbsync.lambda_handlers.batch import SHORTEST_BATCH, RunFailedError, handler
-from kbsync.lambda_handlers.runtime import RESERVE, engine, use_engine
+from kbsync.lambda_handlers.runtime import NAMESPACE, RESERVE, engine, use_engine
 from kbsync.model import Mark
 from kbsync.pipeline.lease import PUBLISHER
 from lambda_.running import DIMENSION, Context, call
@@ -180,6 +180,30 @@ def test_metrics_keep_the_original_names_and_namespace(home: Home, capsys: Captu
     assert (done.total["IncidentsSynced"], done.total["SyncErrors"]) == (1, 0)
     assert done.total["SyncDuration"] > 0
     assert done.total["BatchesSucceeded"] == 1
+
+
+def test_each_severity_is_measured_from_closed_to_searchable(home: Home, capsys: Capture) -> None:
+    """All together stand under the service, as every metric; each severity under its own name beside it."""
+    home.incidents.put_as_other_writer(an_incident(severity="high"))
+    home.incidents.put_as_other_writer(an_incident(incident_id="INC-2", severity="low"))
+
+    handler(BATCH, Context())
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [
+        (tuple(sorted(directive["Dimensions"][0])), line.get("severity"), metric["Name"])
+        for line in lines
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", [])
+        for metric in directive["Metrics"]
+        if metric["Name"].startswith("ClosedToSearchable") and directive["Namespace"] == NAMESPACE
+    ]
+    names = ("ClosedToSearchableMax", "ClosedToSearchableP50", "ClosedToSearchableP95")
+    assert sorted(told, key=str) == sorted(
+        [(("service",), None, name) for name in names]
+        + [(("service", "severity"), severity, name) for severity in ("high", "low") for name in names],
+        key=str,
+    )
+    assert lines[-1]["SearchableLate"] == [0.0]
 
 
 def test_tick_never_counts_as_a_batch(home: Home, capsys: Capture) -> None:

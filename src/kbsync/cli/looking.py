@@ -102,6 +102,24 @@ def status(call: Call) -> None:
     call.answer(view, lambda: _show_status(call, view))
 
 
+def _times_text(times: Shown) -> str:
+    """Tell how long the last days' incidents took, and of each severity where there are several."""
+    if not times["count"]:
+        return ""
+    text = (
+        f"{_span(times)}, {times['late']} of {times['count']} later than {duration_text(times['objective'])}"
+    )
+    severities = times["by_severity"]
+    if len(severities) > 1:
+        text += "".join(f"\n{name}: {_span(each)}" for name, each in severities.items())
+    return f"{text}\n(last {times['days']} days)"
+
+
+def _span(times: Shown) -> str:
+    spans = (duration_text(times[name]) for name in ("p50", "p95", "max"))
+    return "{} median, {} p95, {} at most".format(*spans)
+
+
 def _show_status(call: Call, view: Shown) -> None:
     out, states = call.out, view["states"]
     rows = [(state_text(name), count) for name, count in states.items() if count or name == "indexed"]
@@ -110,9 +128,7 @@ def _show_status(call: Call, view: Shown) -> None:
     waits = view["oldest_pending_seconds"]
     values = {
         "oldest that waits": duration_text(waits) if waits is not None else "nothing waits",
-        "closed to searchable": f"{duration_text(times['p50'])} median, {duration_text(times['p95'])} p95"
-        if times["count"]
-        else "",
+        "closed to searchable": _times_text(times),
         "last run": Text.assemble(state_text(last["status"]), f", {last['started_at']}, {last['run_id']}")
         if last
         else "none yet",

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from kbsync.engine import Engine
 from kbsync.errors import BusyError, RetriableError
 from kbsync.lambda_handlers.runtime import (
+    NAMESPACE,
+    SERVICE,
     LambdaContext,
     deadline,
     engine,
@@ -113,7 +115,29 @@ def emit(built: Engine, report: RunReport) -> None:
     metrics.add_metric(
         name="SyncDuration", unit=MetricUnit.Milliseconds, value=round(report.duration_seconds * 1000)
     )
+    _emit_waits(report)
     _emit_backlog(built)
+
+
+def _emit_waits(report: RunReport) -> None:
+    """Write from closed to searchable: all together under the service, each severity under its own name."""
+    for times in report.searchable:
+        values = {
+            "ClosedToSearchableP50": times.p50,
+            "ClosedToSearchableP95": times.p95,
+            "ClosedToSearchableMax": times.longest,
+        }
+        for name, seconds in values.items():
+            if not times.severity:
+                metrics.add_metric(name=name, unit=MetricUnit.Seconds, value=seconds)
+                continue
+            with single_metric(
+                name=name, unit=MetricUnit.Seconds, value=seconds, namespace=NAMESPACE,
+                default_dimensions={"service": SERVICE},
+            ) as metric:  # fmt: skip
+                metric.add_dimension(name="severity", value=times.severity)
+    late = sum(times.late for times in report.searchable if not times.severity)
+    metrics.add_metric(name="SearchableLate", unit=MetricUnit.Count, value=late)
 
 
 def _emit_backlog(built: Engine) -> None:

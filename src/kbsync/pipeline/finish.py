@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from kbsync.freshness import note_wait, seconds_to_searchable, severity_name
 from kbsync.model import (
     Stage,
     State,
@@ -36,14 +37,26 @@ def finish_page(run: Run, finished: Sequence[Finished], job_id: str) -> int:
         return 0
     incidents = run.engine.incidents.read([each.record.incident_id for each in finished])
     said = _say_synced(run, [(each, incidents.get(each.record.incident_id)) for each in finished])
-    changes = []
+    changes, became = [], []
     for each in finished:
         incident_id = each.record.incident_id
         record = _finish(run, each, incidents.get(incident_id), job_id, said=said.get(incident_id))
         if record is not None:
             changes.append((record, each.record.due))
+            became.append((each.record, record))
     save_records(run, changes)
+    for before, after in became:
+        _count_wait(run, before, after, incidents.get(after.incident_id))
     return len(changes)
+
+
+def _count_wait(run: Run, before: SyncRecord, after: SyncRecord, stored: StoredIncident | None) -> None:
+    """Count what has become searchable for the first time since it was closed; an edit counts no more."""
+    seconds = after.searchable_seconds
+    if before.searchable_seconds is None and seconds is not None and stored is not None:
+        severity = severity_name(run.engine.transform.closing(stored)[1])
+        limit = run.engine.policy.searchable_within_seconds
+        note_wait(run.waits, severity, seconds, objective_seconds=limit)
 
 
 def _is_as_published(run: Run, record: SyncRecord, stored: StoredIncident | None) -> bool:
@@ -76,7 +89,9 @@ def _finish(
         return _unsaid(run, record)
     if said is Noted.CHANGED or not _is_as_published(run, record, stored):
         return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
-    return _indexed(run, record, job_id) if each.searchable else _gone(run, record)
+    if not each.searchable or stored is None:
+        return _gone(run, record)
+    return _indexed(run, record, stored, job_id)
 
 
 def _unsaid(run: Run, record: SyncRecord) -> SyncRecord:
@@ -87,14 +102,15 @@ def _unsaid(run: Run, record: SyncRecord) -> SyncRecord:
     return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
 
 
-def _indexed(run: Run, record: SyncRecord, job_id: str) -> SyncRecord:
-    now = run.engine.now()
+def _indexed(run: Run, record: SyncRecord, stored: StoredIncident, job_id: str) -> SyncRecord:
+    now, waited = run.engine.now(), record.searchable_seconds
     run.count(indexed=1)
-    waited = (now - record.pending_since).total_seconds() if record.pending_since else None
-    first = record.state is not State.INDEXED
+    if waited is None:
+        closed_at, _ = run.engine.transform.closing(stored)
+        waited = seconds_to_searchable(closed_at, record.pending_since, now)
     record = moved(record, State.INDEXED, "", run_id=run.run_id, at=now)
     record = replace(record, indexed_at=now, ingestion_job_id=job_id, attempts=0, refused=False)
-    return settled(replace(record, searchable_seconds=waited if first else record.searchable_seconds))
+    return settled(replace(record, searchable_seconds=waited))
 
 
 def _gone(run: Run, record: SyncRecord) -> SyncRecord | None:

@@ -86,7 +86,7 @@ def _announce(run: Run, planned: Sequence[PlannedChange]) -> list[tuple[PlannedC
         record = replace(change.record, incident_exists=change.stored is not None)
         if change.action is Action.WITHDRAW:
             record = moved(record, State.WITHDRAWING, change.reason, run_id=run.run_id, at=now)
-            record = replace(record, fingerprint="", target=change.target)
+            record = replace(record, fingerprint="", target=change.target, searchable_seconds=None)
         elif change.action in (Action.PUBLISH, Action.PUBLISH_SIDECAR) and holds_document(record):
             record = moved(record, State.PENDING, "its document is being replaced", run_id=run.run_id, at=now)
             record = replace(record, fingerprint="")

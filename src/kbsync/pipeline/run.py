@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from kbsync.engine import Engine
 from kbsync.errors import KbSyncError
+from kbsync.freshness import Freshness
 from kbsync.knowledge import IngestionJob
 from kbsync.model import SyncRecord
 from kbsync.pipeline.lease import PublisherLease
@@ -65,6 +66,8 @@ class Run:
     """Withdrawals that this run has put before the deletion brake."""
     brake_on: bool = False
     """The deletion brake has something to decide, or holds something."""
+    waits: Freshness = field(default_factory=dict)
+    """From closed to searchable, of what this run has confirmed for the first time."""
     jobs: list[IngestionJob] | None = None
     """The newest ingestion jobs as this run knows them; None: not asked for yet."""
     systemic: bool = False

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 from kbsync.engine import Engine
 from kbsync.errors import KbSyncError, RetriableError, ThrottledError
+from kbsync.freshness import keep_waits, summaries
 from kbsync.model import Stage
 from kbsync.pipeline.alerting import alert_on_transitions
 from kbsync.pipeline.brake import carry_out_approval
@@ -124,6 +125,7 @@ def _end_by(run: Run, error: Exception) -> None:
     run.report = replace(run.report, status="failed", ended_at=run.engine.now(), page=(), isolated=False)
     run.say(f"ended by an error: {reason_of(error)}")
     with suppress(KbSyncError):
+        _tell_waits(run)
         run.engine.ledger.save_run(run.report)
     with suppress(KbSyncError):
         alert_on_transitions(run)
@@ -141,9 +143,17 @@ def _conclude(run: Run) -> RunReport:
         isolated=False,
         duration_seconds=round((ended_at - run.report.started_at) / timedelta(seconds=1), 3),
     )
+    _tell_waits(run)
     alert_on_transitions(run)
     run.engine.ledger.save_run(run.report)
     return run.report
+
+
+def _tell_waits(run: Run) -> None:
+    """Put what became searchable into the report, and add it to the day's counts."""
+    run.report = replace(run.report, searchable=summaries(run.waits))
+    keep_waits(run.engine, run.waits, on=run.report.started_at.date())
+    run.waits = {}
 
 
 def _status(run: Run) -> str:

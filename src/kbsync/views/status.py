@@ -8,19 +8,15 @@ counts the documents that the deletion brake keeps, of incidents in whatever sta
 Invariant: counts and bounded samples only, whatever the table's size.
 """
 
-from array import array
 from collections import Counter
-from collections.abc import Sequence
 from datetime import timedelta
 
 from kbsync.engine import Engine
+from kbsync.freshness import DAYS_SHOWN, recent_waits, summaries
 from kbsync.model import Stage, State, SyncRecord
 from kbsync.queueing import due_until, shard_queue
 from kbsync.shards import count_held, covered_shards
-from kbsync.views.report import View, iso, report_view
-
-SAMPLE = 2_000
-"""Most records looked at for the time from closed to searchable."""
+from kbsync.views.report import View, iso, report_view, times_view
 
 _PAGE = 100
 
@@ -50,7 +46,11 @@ def status_view(engine: Engine) -> View:
         "tombstones": tombstones + sum(deleted.values()),
         "oldest_pending_seconds": round((engine.now() - oldest) / timedelta(seconds=1)) if oldest else None,
         "last_run": report_view(last[0]) if last else None,
-        "closed_to_searchable_seconds": _searchable_times(engine),
+        "closed_to_searchable_seconds": {
+            **times_view(summaries(recent_waits(engine))),
+            "days": DAYS_SHOWN,
+            "objective": engine.policy.searchable_within_seconds,
+        },
     }
 
 
@@ -67,26 +67,6 @@ def _deleted_since_last_look(engine: Engine) -> Counter[State]:
             held = engine.ledger.records(ids).values()
             deleted.update(r.state for r in held if r.incident_exists and r.incident_id not in present)
     return deleted
-
-
-def _searchable_times(engine: Engine) -> View:
-    """Return the median and 95th percentile over the searchable incidents, or a sample of them."""
-    seconds, cursor, looked_at = array("d"), "", 0
-    while True:
-        page = engine.ledger.list_records(state=State.INDEXED, cursor=cursor, limit=_PAGE)
-        seconds.extend(r.searchable_seconds for r in page.items if r.searchable_seconds is not None)
-        cursor, looked_at = page.cursor, looked_at + len(page.items)
-        if not cursor or looked_at >= SAMPLE:
-            break
-    ordered = sorted(seconds)
-    return {"p50": _percentile(ordered, 50), "p95": _percentile(ordered, 95), "count": len(ordered)}
-
-
-def _percentile(ordered: Sequence[float], percent: int) -> float | None:
-    """Return the smallest value that at least so many percent do not exceed; None of nothing."""
-    if not ordered:
-        return None
-    return round(ordered[max(-(-len(ordered) * percent // 100) - 1, 0)], 3)
 
 
 def quarantine_view(engine: Engine, *, limit: int) -> View:

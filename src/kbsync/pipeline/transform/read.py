@@ -120,6 +120,15 @@ def read_incident(attributes: Attributes, rules: TransformRules, note: Note) -> 
     )
 
 
+def read_closing(attributes: Attributes, rules: TransformRules) -> tuple[str, ReadDate]:
+    """Return severity and date of closing alone; what cannot be read is empty, as in the document."""
+    notes: dict[str, None] = {}
+    solved = _described(attributes.get("resolution"), "description")
+    value = _present(attributes.get("resolved_at"), solved.get("resolved_at"))
+    severity = _label(attributes.get("severity"), "severity", notes.setdefault)
+    return severity, _date(value, "resolved_at", rules, notes.setdefault)
+
+
 def scalar_text(value: object) -> str | None:
     """Return a scalar as text, empty for NULL, or None for what is no scalar."""
     if value is None:

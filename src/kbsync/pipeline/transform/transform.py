@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 
 from kbsync.errors import DocumentTooLargeError
 from kbsync.model import Attributes, Desired, Document, StoredIncident
@@ -24,7 +25,14 @@ from kbsync.pipeline.transform.eligibility import first_match, refusal
 from kbsync.pipeline.transform.json_record import render_json_record
 from kbsync.pipeline.transform.keys import document_key, json_key
 from kbsync.pipeline.transform.markup import to_markdown
-from kbsync.pipeline.transform.read import SOURCE_ATTRIBUTES, CodeChange, Incident, ReadDate, read_incident
+from kbsync.pipeline.transform.read import (
+    SOURCE_ATTRIBUTES,
+    CodeChange,
+    Incident,
+    ReadDate,
+    read_closing,
+    read_incident,
+)
 from kbsync.pipeline.transform.redact import REDACTION_VERSION, redact
 from kbsync.pipeline.transform.rules import TransformRules
 from kbsync.pipeline.transform.sidecar import (
@@ -100,6 +108,11 @@ class IncidentTransform:
         parts = (incident.title, incident.error_message, incident.description)
         return "\n".join(filter(None, parts))
 
+    def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:
+        """Return the moment of `resolved_at`, None where it names none, and the severity as one line."""
+        severity, resolved = read_closing(stored.attributes, self._rules)
+        return (resolved.moment.at if resolved.moment else None), clean_line(severity, _unnoted)
+
     def desired(self, stored: StoredIncident) -> Desired:
         """Return the document that the incident wants, or the reason why it wants none.
 
@@ -149,6 +162,10 @@ class IncidentTransform:
             notes=tuple(notes),
             redactions=tuple(sorted(publishing.redactions.items())),
         )
+
+
+def _unnoted(_: str) -> None:
+    """Keep no note: rendering has noted it already."""
 
 
 class _Publishing:
