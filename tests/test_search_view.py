@@ -178,7 +178,7 @@ def test_like_sends_no_secret_to_the_knowledge_base(home: Home) -> None:
     synced(home, open_one)
     stored = home.incidents.read(["NEW-1"])["NEW-1"]
 
-    text = home.engine.transform.symptom(stored)
+    text = home.engine.transform.symptom(stored).text
 
     assert "hunter2" not in text
     assert "was refused" in text

@@ -76,6 +76,22 @@ def home_exists(settings: Settings) -> bool:
     return (settings.home / DATABASE).is_file()
 
 
+def lend_vectors(settings: Settings, other: Settings) -> None:
+    """Copy the vectors of an embedded home into another, whose equal texts then need no embedding.
+
+    A model's vectors are only ever used by that model. Where the first home is not embedded, nothing happens.
+    """
+    if settings.backend != "local" or not (settings.home / KNOWLEDGE_BASE).is_file():
+        return
+    from kbsync.local.kb_schema import KnowledgeBaseFile
+    from kbsync.local.lending import copy_vectors
+
+    source, target = (KnowledgeBaseFile(each.home / KNOWLEDGE_BASE) for each in (settings, other))
+    copy_vectors(source, target)
+    source.close()
+    target.close()
+
+
 def document_path(settings: Settings, key: str) -> Path:
     """Return the file in which the embedded document store keeps a key."""
     return settings.home / DOCUMENTS / key
@@ -184,7 +200,13 @@ def _build_local(settings: Settings, now: Clock, sleep: Callable[[float], None])
     documents = home / DOCUMENTS
     ledger = LocalLedger(database, home / LEASES, shards)
     knowledge_base = LocalKnowledgeBase(
-        home / KNOWLEDGE_BASE, documents, settings.s3_prefix, embedder, now, faults
+        home / KNOWLEDGE_BASE,
+        documents,
+        settings.s3_prefix,
+        embedder,
+        now,
+        faults,
+        words_weight=settings.words_weight,
     )
     for run in ledger.runs(limit=1):
         now.not_before(run.ended_at or run.started_at)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from kbsync.model import Attributes, Clock, Desired, StoredIncident
+from kbsync.model import Attributes, Clock, Desired, StoredIncident, Symptom
 from kbsync.ports import Alerts, DocumentStore, IncidentStore, KnowledgeBase, Ledger
 
 
@@ -59,7 +59,7 @@ class Transform(Protocol):
         """Return the document or the reason for none; raise IncidentRejectedError where it cannot be told."""
         ...
 
-    def symptom(self, stored: StoredIncident) -> str:
+    def symptom(self, stored: StoredIncident) -> Symptom:
         """Return what the incident reports, redacted, whatever its status; empty where it is confidential.
 
         Raises IncidentRejectedError where it cannot be told.

@@ -139,6 +139,22 @@ def sidecar_key(document_key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Symptom:
+    """What an incident reports before anybody knows its cause, redacted; empty where it is confidential."""
+
+    title: str = ""
+    error_message: str = ""
+    problem: str = ""
+    language: str = ""
+    """As the incident names it; empty where it names none."""
+
+    @property
+    def text(self) -> str:
+        """All of it as one query."""
+        return "\n".join(filter(None, (self.title, self.error_message, self.problem)))
+
+
+@dataclass(frozen=True, slots=True)
 class NoDocument:
     """An incident that wants no document, with the reason a person sees."""
 

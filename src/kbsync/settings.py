@@ -116,6 +116,9 @@ class Settings(BaseModel):
     embedder: Literal["auto", "e5", "use", "hash", "none"] = Field(
         "auto", description="model of the local search"
     )
+    words_weight: float = Field(
+        0.25, ge=0, le=10, description="how much words count beside meaning in the local search"
+    )
     local_faults: str = Field("", description="faults for demos and tests, as JSON", examples=["{}"])
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Upper] = Field(
         "WARNING", description="least level that is logged"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kbsync.engine import Engine, Transform
-from kbsync.model import Attributes, Desired, NoDocument, StoredIncident, WithdrawReason
+from kbsync.model import Attributes, Desired, NoDocument, StoredIncident, Symptom, WithdrawReason
 
 WITHDRAWN_ALL = "withdrawn_all"
 MOST_REASON_CHARACTERS = 200
@@ -79,7 +79,7 @@ class _NothingWanted:
             return wanted
         return NoDocument(WithdrawReason.WITHDRAWN_ALL, self.reason)
 
-    def symptom(self, stored: StoredIncident) -> str:
+    def symptom(self, stored: StoredIncident) -> Symptom:
         return self.inner.symptom(stored)
 
     def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:

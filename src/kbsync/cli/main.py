@@ -32,6 +32,7 @@ from kbsync.cli.importing import import_file
 from kbsync.cli.incidents import close, delete, init, reopen
 from kbsync.cli.looking import config, explain, open_document, quarantine, runs, show, status
 from kbsync.cli.mcp import mcp
+from kbsync.cli.quality import eval_
 from kbsync.cli.reconcile import reconcile
 from kbsync.cli.running import pause, resume, retry, sync, watch
 from kbsync.cli.search import search
@@ -178,6 +179,12 @@ def _register_looks() -> None:
     add_command(
         app, "quarantine", quarantine, panel=LOOK,
         examples=["kbsync quarantine", "kbsync quarantine --limit 1000 --json"],
+    )  # fmt: skip
+    add_command(
+        app, "eval", eval_, panel=LOOK,
+        examples=["kbsync eval", "kbsync eval --fail-under hit@5=.80 --fail-under error:mrr=.6",
+                  "kbsync eval --questions mine.jsonl --json",
+                  "kbsync eval --compare EMBEDDER=none --compare DOCUMENT_LANGUAGE=en"],
     )  # fmt: skip
     add_command(app, "mcp", mcp, panel=LOOK, examples=["kbsync mcp", "kbsync mcp --http --port 0"])
     add_command(

@@ -15,7 +15,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-WORDS = {"publish": "publishing", "index": "indexing", "confirm": "confirming", "import": "importing"}
+WORDS = {
+    "publish": "publishing",
+    "index": "indexing",
+    "confirm": "confirming",
+    "import": "importing",
+    "ask": "asking",
+}
 
 
 class Show(Protocol):

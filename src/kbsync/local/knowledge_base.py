@@ -15,7 +15,7 @@ from kbsync.local.faults import FaultCounter, LocalFaults
 from kbsync.local.ingestion import Folder, Ingestion, space_of
 from kbsync.local.jobs import Jobs
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.local.search import Search
+from kbsync.local.search import WORDS_WEIGHT, Search
 from kbsync.local.sidecar import MOST_SIDECAR_BYTES
 from kbsync.model import Clock
 from kbsync.ports import Page
@@ -45,6 +45,7 @@ class LocalKnowledgeBase:
         faults: LocalFaults = LocalFaults(),  # noqa: B008 - frozen
         *,
         most_sidecar_bytes: int = MOST_SIDECAR_BYTES,
+        words_weight: float = WORDS_WEIGHT,
     ) -> None:
         self._file = KnowledgeBaseFile(path)
         self._embedder = embedder
@@ -53,7 +54,7 @@ class LocalKnowledgeBase:
         self._jobs = Jobs(self._file)
         folder = Folder(documents_root, prefix, most_sidecar_bytes)
         self._ingestion = Ingestion(self._file, folder, embedder, now, self._faults)
-        self._search = Search(self._file, embedder, space_of(embedder))
+        self._search = Search(self._file, embedder, space_of(embedder), words_weight)
 
     @property
     def embedded(self) -> int:

@@ -17,16 +17,23 @@ from kbsync.local.lexical import match_words
 
 MOST_QUERY_CHARACTERS = 4_000
 _CANDIDATES = 200
-_WORDS_WEIGHT = 0.25
+WORDS_WEIGHT = 0.25
 
 
 class Search:
     """Search over one knowledge base file; without an embedder, by words only (BM25)."""
 
-    def __init__(self, file: KnowledgeBaseFile, embedder: Embedder | None, space: str) -> None:
+    def __init__(
+        self,
+        file: KnowledgeBaseFile,
+        embedder: Embedder | None,
+        space: str,
+        words_weight: float = WORDS_WEIGHT,
+    ) -> None:
         self._file = file
         self._embedder = embedder
         self._space = space
+        self._words_weight = words_weight
 
     def retrieve(self, query: str, *, limit: int, given: Mapping[str, object] | None) -> list[Hit]:
         """Return the best hits, best first; equal scores in the order of their keys.
@@ -62,7 +69,7 @@ class Search:
         cosines = self._nearest(vector, condition, candidates) | self._cosines(vector, by_words)
         average = sum(cosines.values()) / max(len(cosines), 1)
         return {
-            document_id: cosines.get(document_id, average) + _WORDS_WEIGHT * words.get(document_id, 0.0)
+            document_id: cosines.get(document_id, average) + self._words_weight * words.get(document_id, 0.0)
             for document_id in {*cosines, *by_words}
         }
 

@@ -99,7 +99,7 @@ def _like(engine: Engine, incident_id: str) -> str:
         raise UnknownIncidentError(
             f"there is no incident {incident_id} to be like", hint="ids are compared letter by letter"
         )
-    text = engine.transform.symptom(stored)
+    text = engine.transform.symptom(stored).text
     if not text:
         raise UsageError(
             f"{incident_id} has no text to search by", hint="it is empty, or a rule says it is confidential"

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 
 from kbsync.errors import DocumentTooLargeError
-from kbsync.model import Attributes, Desired, Document, StoredIncident
+from kbsync.model import Attributes, Desired, Document, StoredIncident, Symptom
 from kbsync.pipeline.transform.body import (
     HEADINGS,
     SECTIONS,
@@ -93,7 +93,7 @@ class IncidentTransform:
         """The parts of a document by name, each with its heading in every language."""
         return dict(zip(SECTIONS, zip(*(names[1:] for names in HEADINGS.values()), strict=True), strict=True))
 
-    def symptom(self, stored: StoredIncident) -> str:
+    def symptom(self, stored: StoredIncident) -> Symptom:
         """Return title, error message and problem, redacted, whatever the status; empty where confidential.
 
         Raises:
@@ -101,12 +101,12 @@ class IncidentTransform:
             RedactionFailedError: redaction could not run, so the text may not leave.
         """
         if first_match(stored.attributes, self._rules.confidential):
-            return ""
+            return Symptom()
         notes: dict[str, None] = {}
         publishing = _Publishing(self._rules, notes.setdefault)
         incident = publishing.publishable(read_incident(stored.attributes, self._rules, notes.setdefault))
-        parts = (incident.title, incident.error_message, incident.description)
-        return "\n".join(filter(None, parts))
+        language = dict(incident.labels).get("language", "")
+        return Symptom(incident.title, incident.error_message, incident.description, language)
 
     def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:
         """Return the moment of `resolved_at`, None where it names none, and the severity as one line."""
