@@ -171,6 +171,7 @@ def rules_of(settings: Settings) -> "TransformRules":
         metadata_budget_bytes=settings.metadata_budget_bytes,
         exclude=_by_attribute(settings.exclude),
         confidential=_by_attribute(settings.confidential),
+        require_resolution=settings.require_resolution,
     )
 
 

@@ -70,6 +70,13 @@ class Transform(Protocol):
         """Return when the incident says that it was closed, None where it does not, and its severity."""
         ...
 
+    def has_writeup(self, stored: StoredIncident) -> bool:
+        """Return whether root cause, resolution or steps are written.
+
+        Raises IncidentRejectedError where it cannot be told.
+        """
+        ...
+
     def document_key(self, incident_id: str) -> str:
         """Return the stable key of an incident's document, derived from its id alone."""
         ...

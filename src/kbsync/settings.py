@@ -113,6 +113,9 @@ class Settings(BaseModel):
         description="incidents that must never have a document, by attribute=value",
         examples=["category=personnel"],
     )
+    require_resolution: bool = Field(
+        False, description="whether a closed incident needs root cause, resolution or steps for a document"
+    )
     embedder: Literal["auto", "e5", "use", "hash", "none"] = Field(
         "auto", description="model of the local search"
     )

@@ -85,6 +85,9 @@ class _NothingWanted:
     def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:
         return self.inner.closing(stored)
 
+    def has_writeup(self, stored: StoredIncident) -> bool:
+        return self.inner.has_writeup(stored)
+
     def document_key(self, incident_id: str) -> str:
         return self.inner.document_key(incident_id)
 

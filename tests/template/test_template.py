@@ -18,6 +18,7 @@ NOT_GIVEN = {
     "KBSYNC_CONFIG": "a function has no file of settings",
     "KBSYNC_LOCAL_FAULTS": "embedded backend only",
     "EMBEDDER": "embedded backend only",
+    "WORDS_WEIGHT": "embedded backend only",
     "AWS_REGION": "Lambda sets it itself, and refuses it in a template",
     "LEASE_SECONDS": "goes with the clients' time-outs, not with a team's wishes",
     "MCP_TOKEN": "no function serves agents",

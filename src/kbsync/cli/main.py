@@ -38,6 +38,7 @@ from kbsync.cli.running import pause, resume, retry, sync, watch
 from kbsync.cli.search import search
 from kbsync.cli.serve import serve
 from kbsync.cli.withdrawing import withdraw
+from kbsync.cli.writeups import writeups
 
 BEGIN, INCIDENTS, WORK, LOOK = "Begin", "Incidents", "Work", "Look"
 
@@ -179,6 +180,10 @@ def _register_looks() -> None:
     add_command(
         app, "quarantine", quarantine, panel=LOOK,
         examples=["kbsync quarantine", "kbsync quarantine --limit 1000 --json"],
+    )  # fmt: skip
+    add_command(
+        app, "writeups", writeups, panel=LOOK,
+        examples=["kbsync writeups", "kbsync writeups --by category --limit 100 --json"],
     )  # fmt: skip
     add_command(
         app, "eval", eval_, panel=LOOK,

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from kbsync.model import Attributes, NoDocument, WithdrawReason
 from kbsync.pipeline.transform.clean import clean_line
-from kbsync.pipeline.transform.read import members, scalar_text
+from kbsync.pipeline.transform.read import has_writeup, members, scalar_text
 from kbsync.pipeline.transform.rules import Rule, TransformRules
+
+NOT_WRITTEN = "neither root cause nor resolution is written"
 
 
 def refusal(attributes: Attributes, rules: TransformRules) -> NoDocument | None:
@@ -14,6 +16,9 @@ def refusal(attributes: Attributes, rules: TransformRules) -> NoDocument | None:
 
     The status is compared without white space around it and with its letter case; rules ignore letter case
     and invisible letters, and look into lists, maps and comma-separated texts.
+
+    Raises:
+        UnreadableIncidentError: a resolution is required, and what stands in its place is no text.
     """
     status = attributes.get("status")
     if not isinstance(status, str) or status.strip() not in rules.closed_statuses:
@@ -26,6 +31,8 @@ def refusal(attributes: Attributes, rules: TransformRules) -> NoDocument | None:
     ):
         if matched := first_match(attributes, group):
             return NoDocument(reason, matched)
+    if rules.require_resolution and not has_writeup(attributes):
+        return NoDocument(WithdrawReason.EXCLUDED, NOT_WRITTEN)
     return None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from kbsync.errors import UnreadableIncidentError
@@ -91,23 +92,20 @@ def read_incident(attributes: Attributes, rules: TransformRules, note: Note) -> 
     Raises:
         UnreadableIncidentError: a text that the body needs is no text; names the attribute and the type.
     """
-    solved = _described(attributes.get("resolution"), "description")
-    work = _described(attributes.get("cline_work"), "other")
+    solved, work = _solved(attributes), _described(attributes.get("cline_work"), "other")
     if scalar_text(work.get("other")) != "":
         note("cline_work was left out: it is no map")
-    analysis = _described(work.get("analysis"), "root_cause")
     solution = _described(work.get("solution"), "description")
+    told = _told(attributes, note)
     labels = {name: _label(attributes.get(name), name, note) for name in LABELS}
     labels["resolution_type"] = _label(solved.get("resolution_type"), "resolution.resolution_type", note)
     return Incident(
         title=_text(attributes.get("title"), "title", note),
         description=_text(attributes.get("description"), "description", note),
         error_message=_text(attributes.get("error_message"), "error_message", note),
-        root_cause=_text(solved.get("root_cause"), "resolution.root_cause", note)
-        or _text(analysis.get("root_cause"), "cline_work.analysis.root_cause", note),
-        resolution=_text(solved.get("description"), "resolution.description", note)
-        or _text(solution.get("description"), "cline_work.solution.description", note),
-        steps=_lines(solution.get("steps"), "cline_work.solution.steps"),
+        root_cause=told.root_cause,
+        resolution=told.resolution,
+        steps=told.steps,
         code_changes=tuple(_code_changes(solution.get("code_changes"))),
         affected_systems=_words(attributes.get("affected_systems"), "affected_systems", note),
         tags=_words(attributes.get("tags"), "tags", note),
@@ -120,10 +118,45 @@ def read_incident(attributes: Attributes, rules: TransformRules, note: Note) -> 
     )
 
 
+def has_writeup(attributes: Attributes) -> bool:
+    """Whether root cause, resolution or steps say anything, wherever a document would take them from.
+
+    Raises:
+        UnreadableIncidentError: one of them is no text.
+    """
+    notes: dict[str, None] = {}
+    return any(_told(attributes, notes.setdefault))
+
+
+class _Told(NamedTuple):
+    """What was written of how an incident came about and was solved."""
+
+    root_cause: str
+    resolution: str
+    steps: tuple[str, ...]
+
+
+def _told(attributes: Attributes, note: Note) -> _Told:
+    solved, work = _solved(attributes), _described(attributes.get("cline_work"), "other")
+    analysis = _described(work.get("analysis"), "root_cause")
+    solution = _described(work.get("solution"), "description")
+    return _Told(
+        root_cause=_text(solved.get("root_cause"), "resolution.root_cause", note)
+        or _text(analysis.get("root_cause"), "cline_work.analysis.root_cause", note),
+        resolution=_text(solved.get("description"), "resolution.description", note)
+        or _text(solution.get("description"), "cline_work.solution.description", note),
+        steps=_lines(solution.get("steps"), "cline_work.solution.steps"),
+    )
+
+
+def _solved(attributes: Attributes) -> Mapping[str, object]:
+    return _described(attributes.get("resolution"), "description")
+
+
 def read_closing(attributes: Attributes, rules: TransformRules) -> tuple[str, ReadDate]:
     """Return severity and date of closing alone; what cannot be read is empty, as in the document."""
     notes: dict[str, None] = {}
-    solved = _described(attributes.get("resolution"), "description")
+    solved = _solved(attributes)
     value = _present(attributes.get("resolved_at"), solved.get("resolved_at"))
     severity = _label(attributes.get("severity"), "severity", notes.setdefault)
     return severity, _date(value, "resolved_at", rules, notes.setdefault)

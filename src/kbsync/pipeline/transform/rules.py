@@ -31,6 +31,8 @@ class TransformRules:
     metadata_budget_bytes: int = 1024
     exclude: tuple[Rule, ...] = ()
     confidential: tuple[Rule, ...] = ()
+    require_resolution: bool = False
+    """Whether a closed incident of which neither cause nor solution is written gets no document."""
     max_document_bytes: int = 50_000_000
     """Source: Amazon Bedrock User Guide, "Set up a data source": 50 MB for one document."""
     max_error_bytes: int = 32_768

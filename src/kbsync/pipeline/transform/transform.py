@@ -30,6 +30,7 @@ from kbsync.pipeline.transform.read import (
     CodeChange,
     Incident,
     ReadDate,
+    has_writeup,
     read_closing,
     read_incident,
 )
@@ -112,6 +113,14 @@ class IncidentTransform:
         """Return the moment of `resolved_at`, None where it names none, and the severity as one line."""
         severity, resolved = read_closing(stored.attributes, self._rules)
         return (resolved.moment.at if resolved.moment else None), clean_line(severity, _unnoted)
+
+    def has_writeup(self, stored: StoredIncident) -> bool:
+        """Whether root cause, resolution or steps are written.
+
+        Raises:
+            UnreadableIncidentError: one of them is no text.
+        """
+        return has_writeup(stored.attributes)
 
     def desired(self, stored: StoredIncident) -> Desired:
         """Return the document that the incident wants, or the reason why it wants none.

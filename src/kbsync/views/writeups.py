@@ -1,0 +1,92 @@
+"""Closed incidents that say neither why it happened nor what solved it, counted. Imports the model and ports.
+
+Invariant: one pass over the table, page by page; memory holds the asked page and a bounded number of groups.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from kbsync.engine import Engine
+from kbsync.errors import IncidentRejectedError
+from kbsync.model import Attributes, StoredIncident
+from kbsync.views.passages import cut
+from kbsync.views.report import View
+
+MOST_GROUPS = 1_000
+"""Groups told apart; the incidents of all further ones count as the group `(others)`."""
+GROUPS_SHOWN = 100
+OTHERS = "(others)"
+NONE = "(none)"
+_PAGE = 100
+_TITLE_CHARACTERS = 160
+_GROUP_CHARACTERS = 80
+
+
+def writeups_view(engine: Engine, *, by: str, limit: int, offset: int) -> View:
+    """Return one page of the closed incidents without a write-up, and how many there are by `by`, a path."""
+    closed, without = Counter[str](), Counter[str]()
+    listed: list[StoredIncident] = []
+    unreadable = 0
+    cursor = ""
+    while True:
+        page = engine.incidents.scan(cursor=cursor, limit=_PAGE)
+        for stored in page.items:
+            if str(stored.attributes.get("status")).strip() not in engine.policy.closed_statuses:
+                continue
+            group = _group(stored.attributes, by)
+            name = group if group in closed or len(closed) < MOST_GROUPS else OTHERS
+            closed[name] += 1
+            written = _is_written(engine, stored)
+            unreadable += written is None
+            if written is False:
+                if offset <= without.total() < offset + limit:
+                    listed.append(stored)
+                without[name] += 1
+        cursor = page.cursor
+        if not cursor:
+            break
+    last = offset + len(listed)
+    return {
+        "by": by,
+        "closed": closed.total(),
+        "without": without.total(),
+        "unreadable": unreadable,
+        "groups": [
+            {"value": name, "closed": closed[name], "without": count}
+            for name, count in without.most_common(GROUPS_SHOWN)
+        ],
+        "incidents": _rows(engine, listed, by),
+        "next_offset": last if last < without.total() else None,
+    }
+
+
+def _is_written(engine: Engine, stored: StoredIncident) -> bool | None:
+    try:
+        return engine.transform.has_writeup(stored)
+    except IncidentRejectedError:
+        return None
+
+
+def _rows(engine: Engine, listed: list[StoredIncident], by: str) -> list[View]:
+    records = engine.ledger.records([each.incident_id for each in listed])
+    return [
+        {
+            "incident_id": each.incident_id,
+            "title": cut(_text(each.attributes.get("title")), _TITLE_CHARACTERS),
+            "group": _group(each.attributes, by),
+            "closed_at": _text(each.attributes.get("resolved_at")) or None,
+            "state": str(records[each.incident_id].state) if each.incident_id in records else None,
+        }
+        for each in listed
+    ]
+
+
+def _group(attributes: Attributes, by: str) -> str:
+    value: object = attributes
+    for name in by.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return cut(_text(value), _GROUP_CHARACTERS) or NONE
+
+
+def _text(value: object) -> str:
+    return "" if value is None or isinstance(value, Mapping | list | set | bytes) else str(value).strip()
