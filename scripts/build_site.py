@@ -28,7 +28,8 @@ ALARMS = (
 SECTIONS = {
     "Begin": ("tutorial",),
     "How to": (
-        "DEPLOY", "how-to/import", "how-to/migrate", "how-to/tune", "how-to/recover", "operations", "doctor",
+        "DEPLOY", "how-to/import", "how-to/migrate", "how-to/tune", "how-to/recover", "how-to/purge",
+        "operations", "doctor",
     ),
     "Runbooks": ("runbooks/index",),
     "Reference": (

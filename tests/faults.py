@@ -19,7 +19,7 @@ EFFECTS = {
         "write_value",
         "save_run",
     },
-    "documents": {"put", "delete"},
+    "documents": {"put", "delete", "remove_version", "forget"},
     "knowledge_base": {"start_job", "job"},
 }
 

@@ -4,7 +4,7 @@ Times named `_at` are aware UTC datetimes; durations carry their unit in the nam
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -62,11 +62,13 @@ class WithdrawReason(StrEnum):
     """The knowledge base refused the document."""
     WITHDRAWN_ALL = "withdrawn_all"
     """A person said that nothing is to be published."""
+    PURGED = "purged"
+    """A person had every trace of it removed; it stays out until `kbsync purge --release`."""
 
     @property
     def is_rule(self) -> bool:
         """Whether the operator's word keeps a closed incident without a document."""
-        return self in (WithdrawReason.EXCLUDED, WithdrawReason.CONFIDENTIAL, WithdrawReason.WITHDRAWN_ALL)
+        return self not in (WithdrawReason.NOT_CLOSED, WithdrawReason.DELETED, WithdrawReason.REJECTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +95,8 @@ class SyncStatus:
 
     def as_map(self) -> dict[str, object]:
         """Return the attribute as it is stored: ISO 8601 times in UTC with milliseconds, as before us."""
-        members = {
-            "synced": self.synced,
-            "synced_at": _iso(self.synced_at),
-            "sync_attempts": self.sync_attempts,
-            "last_sync_attempt": _iso(self.last_sync_attempt),
-            "last_sync_error": self.last_sync_error,
-        }
+        members = {each.name: getattr(self, each.name) for each in fields(self)}
+        members |= {name: _iso(members[name]) for name in ("synced_at", "last_sync_attempt")}
         return {name: value for name, value in members.items() if value is not None}
 
 
@@ -211,6 +208,8 @@ class SyncRecord:
     incident_exists: bool = True
     deleted: bool = False
     """Somebody deleted the incident: that it is absent needs no other proof."""
+    purged_at: datetime | None = None
+    """When a person had it purged: it wants no document until the same person's word is taken back."""
     expires_at: datetime | None = None
     generation: int = 0
     redactions: tuple[tuple[str, int], ...] = ()
@@ -245,6 +244,8 @@ class Mark:
     """Forget the fingerprint: its objects may have changed since the record was written."""
     deleted: bool = False
     """The incident was deleted on purpose, which is more than not being found."""
+    purge: bool | None = None
+    """True: hold the incident back from now on, whatever becomes of it; False: take that back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,15 @@ class IncidentChange:
     mark: Mark
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of an object, the one that stands included; a marker is the trace of a deletion."""
+
+    key: str
+    version_id: str
+    is_marker: bool = False
+
+
 class IncidentStore(Protocol):
     """The customer's incidents table. Only `kb_sync_status` is ours to write on it."""
 
@@ -210,6 +219,18 @@ class DocumentStore(Protocol):
 
     def list(self, *, cursor: str, limit: int) -> Page[ObjectHead]:
         """Return one page of all objects under the prefix, by key."""
+        ...
+
+    def versions(self, *, begins: str, cursor: str, limit: int) -> Page[ObjectVersion]:
+        """Return one page of all versions of the objects whose keys begin so: old, standing, and markers."""
+        ...
+
+    def version(self, version: ObjectVersion) -> bytes:
+        """Return the bytes of one version that is no marker; raise KeyError where it is gone."""
+        ...
+
+    def remove_version(self, version: ObjectVersion) -> None:
+        """Remove one version or marker for good, the standing one too; an absent one is what is wanted."""
         ...
 
 

@@ -84,6 +84,7 @@ def with_newer_mark(record: SyncRecord, stored: SyncRecord) -> SyncRecord:
         due=stored.due,
         pending_since=stored.pending_since,
         deleted=stored.deleted,
+        purged_at=stored.purged_at,
     )
 
 
@@ -91,7 +92,8 @@ def marked(record: SyncRecord | None, mark: Mark, shards: int) -> SyncRecord | N
     """Return the record as a mark leaves it, due in the publish queue; None where the mark creates nothing.
 
     State and content stay as they are; where there is doubt, the fingerprint goes. A deletion is noted as
-    such. A reset gives the attempts back and ends quarantine, also one that still waits for its withdrawal.
+    such, a purge with its moment. A reset gives the attempts back and ends quarantine, also one that still
+    waits for its withdrawal.
     """
     if record is None:
         if not mark.create:
@@ -101,6 +103,8 @@ def marked(record: SyncRecord | None, mark: Mark, shards: int) -> SyncRecord | N
         record = replace(record, fingerprint="")
     if mark.deleted:
         record = replace(record, deleted=True)
+    if mark.purge is not None:
+        record = replace(record, purged_at=(record.purged_at or mark.at) if mark.purge else None)
     if mark.reset:
         record = replace(record, attempts=0)
         if record.state is State.QUARANTINED:

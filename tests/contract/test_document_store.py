@@ -1,6 +1,7 @@
 """The DocumentStore port's contract, sentence by sentence, over every adapter named in the fixture."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from kbsync.aws.document_store import S3DocumentStore
 from kbsync.errors import WriteConflictError
 from kbsync.local.document_store import LocalDocumentStore
 from kbsync.model import PutReply
-from kbsync.ports import DocumentStore
+from kbsync.ports import DocumentStore, ObjectVersion
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
@@ -39,11 +40,13 @@ class LocalSubject:
 
 
 class AwsSubject:
-    """A bucket of its own at the stand-in."""
+    """A bucket of its own at the stand-in, with versioning as the template's has."""
 
     def __init__(self, address: str, clients: Clients) -> None:
         self._s3 = s3_at(address)
         self._bucket = new_bucket(self._s3)
+        enabled = {"Status": "Enabled"}
+        self._s3.put_bucket_versioning(Bucket=self._bucket, VersioningConfiguration=enabled)  # type: ignore[arg-type]
         self.store: DocumentStore = S3DocumentStore(clients, self._bucket, "")
 
     def overwrite(self, key: str, content: bytes) -> None:
@@ -180,3 +183,56 @@ def test_empty_object_is_an_object(subject: Subject) -> None:
     put(subject, b"")
 
     assert subject.store.get("incidents/a.md") == b""
+
+
+def all_versions(subject: Subject, begins: str = "") -> list[ObjectVersion]:
+    """Return every version there is, by small pages."""
+    found, cursor = list[ObjectVersion](), ""
+    while True:
+        page = subject.store.versions(begins=begins, cursor=cursor, limit=2)
+        found += page.items
+        cursor = page.cursor
+        if not cursor:
+            return found
+
+
+def test_versions_are_those_of_the_keys_that_begin_so_each_once(subject: Subject) -> None:
+    """What stands is one of them, whatever was replaced before; other keys have their own."""
+    first = put(subject, b"one")
+    put(subject, b"two", if_etag=first.etag)
+    for key in ("incidents/a.md.metadata.json", "incidents/b.md", "other/a.md"):
+        put(subject, key.encode(), key=key)
+
+    versions = all_versions(subject, "incidents/a")
+
+    assert {each.key for each in versions} == {"incidents/a.md", "incidents/a.md.metadata.json"}
+    assert len(versions) == len(set(versions))
+    texts = [subject.store.version(each) for each in versions if each.key == "incidents/a.md"]
+    assert set(texts) in ({b"two"}, {b"one", b"two"}), "old ones where the store keeps them"
+    assert len(all_versions(subject)) == len(versions) + 2
+
+
+def test_removed_versions_are_gone_for_good_and_the_others_stay(subject: Subject) -> None:
+    """Replaced, deleted and put again: nothing of it is left to list or to read; a repeat is harmless."""
+    first = put(subject, b"one")
+    second = put(subject, b"two", if_etag=first.etag)
+    subject.store.delete("incidents/a.md", if_etag=second.etag)
+    put(subject, b"three")
+    put(subject, b"another", key="incidents/b.md")
+
+    versions = all_versions(subject, "incidents/a.md")
+    for version in versions * 2:
+        subject.store.remove_version(version)
+
+    assert all_versions(subject, "incidents/a.md") == []
+    assert subject.store.head("incidents/a.md") is None
+    for version in versions:
+        with pytest.raises(KeyError):
+            subject.store.version(replace(version, is_marker=False))
+    assert subject.store.get("incidents/b.md") == b"another"
+    assert put(subject, b"four").etag
+
+
+def test_versions_of_an_empty_store_are_none(subject: Subject) -> None:
+    """Nothing there is not an error."""
+    assert all_versions(subject) == []

@@ -87,6 +87,7 @@ FULL = SyncRecord(
     pending_since=NOON,
     searchable_seconds=12.5,
     incident_exists=False,
+    purged_at=NOON,
     expires_at=LATER,
     generation=7,
     redactions=(("jwt", 2),),
@@ -187,6 +188,41 @@ def test_mark_of_a_deletion_creates_nothing_where_nothing_is_known(ledger: Ledge
     ledger.mark([Mark("INC-1", NOON, create=False, deleted=True)])
 
     assert ledger.records(["INC-1"]) == {}
+
+
+def test_purge_mark_is_remembered_with_its_moment_until_a_release(ledger: Ledger) -> None:
+    """A person's word outlives every later mark; a second purge leaves the first moment."""
+    unpurged = replace(FULL, purged_at=None)
+    saved(ledger, unpurged)
+
+    ledger.mark([Mark("INC-1", LATER, purge=True)])
+    ledger.mark([Mark("INC-1", NOON, purge=True)])
+    ledger.mark([Mark("INC-1", LATER)])
+    held = stored(ledger)
+    ledger.mark([Mark("INC-1", LATER, create=False, purge=False)])
+
+    assert (held.purged_at, held.queue, held.state) == (LATER, "publish#0", FULL.state)
+    assert stored(ledger).purged_at is None
+    assert replace(stored(ledger), queue=FULL.queue, due=FULL.due) == replace(unpurged, expires_at=None)
+
+
+def test_purge_mark_of_an_unknown_incident_creates_a_record_that_is_held(ledger: Ledger) -> None:
+    """What was never published may not be published later either."""
+    ledger.mark([Mark("INC-1", NOON, purge=True)])
+
+    assert (stored(ledger).purged_at, stored(ledger).state) == (NOON, State.PENDING)
+
+
+def test_save_after_a_purge_mark_keeps_the_purge(ledger: Ledger) -> None:
+    """A run that read the record before does not publish over a person's word."""
+    read = queued("INC-1", NOON)
+    saved(ledger, read)
+    ledger.mark([Mark("INC-1", LATER, purge=True)])
+
+    outcome = ledger.save([Save(replace(read, state=State.PUBLISHED, queue="", due=""), read.due)])
+
+    assert outcome == [SaveOutcome.MARKED_MEANWHILE]
+    assert (stored(ledger).purged_at, stored(ledger).state) == (LATER, State.PUBLISHED)
 
 
 def test_reset_mark_changes_the_end_of_a_withdrawal_into_quarantine(ledger: Ledger) -> None:

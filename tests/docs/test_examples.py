@@ -22,7 +22,7 @@ from kbsync.demo.story import UNREADABLE
 
 pytestmark = pytest.mark.slow
 
-AT_WORK = {f"docs/how-to/{name}.md" for name in ("migrate", "recover", "tune")}
+AT_WORK = {f"docs/how-to/{name}.md" for name in ("migrate", "purge", "recover", "tune")}
 """Pages whose reader has a home with incidents already."""
 
 _OURS = re.compile(r"(?:\w+=\S+ )*kbsync\b|.*\| kbsync\b")

@@ -76,6 +76,27 @@ def test_file_held_by_another_process_is_an_outage_not_a_loss(tmp_path: Path) ->
         second.query("BEGIN IMMEDIATE")
 
 
+def test_compact_file_holds_nothing_that_was_deleted(database: LocalDatabase) -> None:
+    folder = database.path.parent
+    database.write("INSERT INTO named_values VALUES ('a', ?)", ("quillfeather" * 1000,))
+    database.write("DELETE FROM named_values", ())
+    assert any(b"quillfeather" in path.read_bytes() for path in folder.iterdir())
+
+    database.compact()
+
+    assert not any(b"quillfeather" in path.read_bytes() for path in folder.iterdir())
+
+
+def test_log_that_somebody_still_reads_is_not_called_empty(tmp_path: Path) -> None:
+    reader = LocalDatabase(tmp_path / "kbsync.db")
+    database = LocalDatabase(tmp_path / "kbsync.db", busy_timeout_seconds=0.01)
+    reader.query("BEGIN")
+    reader.query("SELECT count(*) FROM named_values")
+
+    with pytest.raises(UnavailableError, match="in use"):
+        database.compact()
+
+
 def test_text_file_is_no_database(tmp_path: Path) -> None:
     path = tmp_path / "kbsync.db"
     path.write_text("not a database at all, but long enough to be read as one " * 20, encoding="utf-8")

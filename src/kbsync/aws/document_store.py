@@ -4,6 +4,7 @@ May import boto3 through clients, the model and ports. Invariant: every put and 
 ETag and is sent once; what became of a lost reply is told by `head`, never guessed.
 """
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -15,11 +16,12 @@ from kbsync.aws.aws_errors import code_of, status_of, translated_aws_errors
 from kbsync.aws.clients import Clients
 from kbsync.errors import AccessDeniedError, UnavailableError, WriteConflictError
 from kbsync.model import Clock, ObjectHead, PutReply
-from kbsync.ports import Page
+from kbsync.ports import ObjectVersion, Page
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import (
         HeadObjectOutputTypeDef,
+        ListObjectVersionsRequestTypeDef,
         PutObjectRequestTypeDef,
         ResponseMetadataTypeDef,
     )
@@ -161,6 +163,53 @@ class S3DocumentStore:
             for each in page.get("Contents", ())
         )
         return Page(heads, heads[-1].key if heads and page["IsTruncated"] else "")
+
+    def versions(self, *, begins: str, cursor: str, limit: int) -> Page[ObjectVersion]:
+        """Return one page of all versions and delete markers of the objects whose keys begin so.
+
+        In a bucket without versioning each object is its one version, called `null`.
+        """
+        request: ListObjectVersionsRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Prefix": f"{self._prefix}{begins.removeprefix(self._prefix)}",
+            "MaxKeys": min(limit, _MOST_KEYS_A_PAGE),
+        }
+        if cursor:
+            request["KeyMarker"], request["VersionIdMarker"] = json.loads(cursor)
+        with translated_aws_errors(self._subject):
+            page = self._clients.s3.list_object_versions(**request)
+        found = [ObjectVersion(each["Key"], each["VersionId"]) for each in page.get("Versions", ())]
+        found += [
+            ObjectVersion(each["Key"], each["VersionId"], is_marker=True)
+            for each in page.get("DeleteMarkers", ())
+        ]
+        if not page["IsTruncated"]:
+            return Page(tuple(found))
+        return Page(tuple(found), json.dumps([page["NextKeyMarker"], page["NextVersionIdMarker"]]))
+
+    def version(self, version: ObjectVersion) -> bytes:
+        """Return the bytes of one version that is no marker; raise KeyError where it is gone."""
+        with translated_aws_errors(self._subject):
+            try:
+                found = self._clients.s3.get_object(
+                    Bucket=self._bucket, Key=self._checked(version.key), VersionId=version.version_id
+                )
+            except ClientError as error:
+                if code_of(error) in ("NoSuchKey", "NoSuchVersion"):
+                    raise KeyError(version.key) from None
+                raise
+            return found["Body"].read()
+
+    def remove_version(self, version: ObjectVersion) -> None:
+        """Remove one version or marker for good; an absent one is what is wanted.
+
+        Raises:
+            AccessDeniedError: `s3:DeleteObjectVersion` is missing, or Object Lock keeps the version.
+        """
+        with translated_aws_errors(self._subject):
+            self._clients.s3.delete_object(
+                Bucket=self._bucket, Key=self._checked(version.key), VersionId=version.version_id
+            )
 
     @property
     def _subject(self) -> str:

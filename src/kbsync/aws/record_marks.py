@@ -1,8 +1,8 @@
 """Marks on sync records: many by statements, and each that did not take by itself or inside a transaction.
 
 Imports the table, the records' form, the model and queueing. Invariant: a mark touches the queue attributes
-only (a reset, a doubt or a deletion also what it changes, on the condition that it still is what was read),
-so that it never takes back what a publisher wrote meanwhile.
+only (a reset, a doubt, a deletion or a purge also what it changes, on the condition that it still is what was
+read), so that it never takes back what a publisher wrote meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -123,7 +123,7 @@ def _reset(
     before: Mapping[str, object], after: Mapping[str, object]
 ) -> tuple[list[str], dict[str, Any], list[str]]:
     """Return what a reset changes, with the values and clauses that make it hold only on what was read."""
-    changed = changed_content(before, after) if before else []
+    changed = [name for name in changed_content(before, after) if before or name not in _ONLY_CREATED]
     values = {f":read_{name}": before[name] for name in changed if name in before}
     clauses = [
         f"{_name(name)} = :read_{name}" if name in before else f"attribute_not_exists({_name(name)})"

@@ -24,7 +24,7 @@ RECORD = "record"
 _MOST_KEY_BYTES = 2_048
 """Source: DynamoDB Developer Guide, "Quotas": partition key 2,048 bytes, sort key 1,024. The incidents table
 takes ids of that length too, so the end of one that leaves no room for the prefix stands in the sort key."""
-_MOMENTS = ("published_at", "indexed_at", "pending_since")
+_MOMENTS = ("published_at", "indexed_at", "pending_since", "purged_at")
 _STATES = ("state", "target")
 _JSON = ("redactions", "notes")
 _DEFAULTS = SyncRecord(incident_id="")

@@ -32,6 +32,7 @@ from kbsync.cli.importing import import_file
 from kbsync.cli.incidents import close, delete, init, reopen
 from kbsync.cli.looking import config, explain, open_document, quarantine, runs, show, status
 from kbsync.cli.mcp import mcp
+from kbsync.cli.purging import purge
 from kbsync.cli.quality import eval_
 from kbsync.cli.reconcile import reconcile
 from kbsync.cli.running import pause, resume, retry, sync, watch
@@ -146,6 +147,13 @@ def _register_work() -> None:
         app, "withdraw", withdraw, panel=WORK,
         examples=["kbsync withdraw --all", "kbsync withdraw --all --yes --reason 'moving to another account'",
                   "kbsync withdraw --undo"],
+    )  # fmt: skip
+    add_command(
+        app, "purge", purge, panel=WORK,
+        examples=["kbsync purge --incident INC-1001",
+                  "kbsync purge --incident INC-1001 --delete-incident --yes",
+                  "kbsync purge --pattern-file leaked.txt", "kbsync purge --release INC-1001",
+                  "kbsync purge --list"],
     )  # fmt: skip
     add_command(
         app, "backfill", backfill, panel=WORK,

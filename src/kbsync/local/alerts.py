@@ -1,4 +1,4 @@
-"""Alerts of local mode: one JSON line each in a file, and a warning in the log. Imports errors only."""
+"""Alerts of local mode: one JSON line each in a file, and a warning in the log. Imports errors and traces."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kbsync.alert_subject import require_subject
 from kbsync.local.os_errors import translated_os_errors
+from kbsync.traces import Traces
 
 _LOGGER = logging.getLogger("kbsync.alerts")
 
@@ -30,3 +31,15 @@ class LocalAlerts:
             with self._path.open("a", encoding="ascii") as file:
                 file.write(line)
         _LOGGER.warning("alert: %s", subject)
+
+    def forget(self, traces: Traces) -> None:
+        """Write the file anew without the messages that name them; the others stay as they are."""
+        with translated_os_errors("the alerts file"):
+            if not self._path.exists():
+                return
+            lines = self._path.read_text(encoding="ascii").splitlines(keepends=True)
+            kept = [line for line in lines if not traces.are_in(json.loads(line)["body"])]
+            if kept != lines:
+                renewed = self._path.with_suffix(".part")
+                renewed.write_text("".join(kept), encoding="ascii")
+                renewed.replace(self._path)

@@ -147,6 +147,21 @@ class LocalDatabase:
         """Return what SQLite finds wrong with the file; an empty list means that it is sound."""
         return [str(row[0]) for row in self.query("PRAGMA integrity_check") if row[0] != "ok"]
 
+    def compact(self) -> None:
+        """Write the file anew, so that what was deleted is in no freed page of it or of its log.
+
+        Raises:
+            UnavailableError (retriable): another process has the file open for a read or a write.
+        """
+        with self._lock:
+            self.query("VACUUM")
+            busy = self.query("PRAGMA wal_checkpoint(TRUNCATE)")[0][0]
+        if busy:
+            raise UnavailableError(
+                f"{self.path.name} is in use, so its log could not be emptied",
+                hint="end other kbsync processes of this home, then repeat it",
+            )
+
     def close(self) -> None:
         """Close the connection; a repeat does nothing."""
         with self._lock:

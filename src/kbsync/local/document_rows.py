@@ -123,6 +123,13 @@ class DocumentRows:
             (),
         )
 
+    def drop_deleted_words(self) -> None:
+        """Merge the word index into one segment: a deleted document's words stay in it until then.
+
+        Source: SQLite FTS5, "The 'optimize' Command", and "Contentless-Delete Tables".
+        """
+        self._file.query("INSERT INTO document_words (document_words) VALUES ('optimize')")
+
     def _add_words(self, document_id: int, read: Reading) -> None:
         self._file.write(
             "INSERT INTO document_words (rowid, text) VALUES (?, ?)", (document_id, _searchable(read))

@@ -10,6 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,9 +20,12 @@ from kbsync.errors import WriteConflictError
 from kbsync.local.database import cut_page
 from kbsync.local.os_errors import translated_os_errors
 from kbsync.model import Clock, ObjectHead, PutReply
-from kbsync.ports import Page
+from kbsync.ports import ObjectVersion, Page
+from kbsync.traces import Traces
 
 _METADATA = ".metadata"
+_UNFINISHED = ".part"
+_STANDING = "standing"
 _BAD_KEY = re.compile(r"(\A|/)(\.|/|\Z)|[\\:\x00-\x1f]")
 """Empty and hidden segments, `..` among them, and what leaves the folder on some system."""
 
@@ -63,16 +67,14 @@ class LocalDocumentStore:
     def delete(self, key: str, *, if_etag: str) -> datetime | None:
         """Delete the object with this ETag; returns our time, None where it was already absent."""
         path = self._path(key)
-        with translated_os_errors("the documents folder"):
-            self._root.mkdir(parents=True, exist_ok=True)
-            with self._lock:
-                if self.head(key) is None:
-                    return None
-                self._require(key, if_etag)
-                path.unlink()
-                _fsync_folder(path.parent)
-                self._metadata_path(key).unlink(missing_ok=True)
-                return self._now()
+        with translated_os_errors("the documents folder"), self._locked():
+            if self.head(key) is None:
+                return None
+            self._require(key, if_etag)
+            path.unlink()
+            _fsync_folder(path.parent)
+            self._metadata_path(key).unlink(missing_ok=True)
+            return self._now()
 
     def head(self, key: str) -> ObjectHead | None:
         """Return what is stored under a key, or None; an edited file has no fingerprint of ours."""
@@ -108,6 +110,43 @@ class LocalDocumentStore:
                     break
         return cut_page(found, limit, lambda head: head.key)
 
+    def versions(self, *, begins: str, cursor: str, limit: int) -> Page[ObjectVersion]:
+        """Return one page of the objects whose keys begin so: a folder keeps the standing version only."""
+        found: list[ObjectVersion] = []
+        with translated_os_errors("the documents folder"):
+            for key in _walk(self._root, "", cursor):
+                if key.startswith(begins) and key.startswith(self._prefix):
+                    found.append(ObjectVersion(key, _STANDING))
+                if len(found) > limit:
+                    break
+        return cut_page(found, limit, lambda version: version.key)
+
+    def version(self, version: ObjectVersion) -> bytes:
+        """Return the bytes of the standing version; raise KeyError where it is gone."""
+        return self.get(version.key)
+
+    def remove_version(self, version: ObjectVersion) -> None:
+        """Remove the standing version with what is kept beside it; an absent one is what is wanted."""
+        path = self._path(version.key)
+        with translated_os_errors("the documents folder"), self._locked():
+            self._metadata_path(version.key).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    def forget(self, traces: Traces) -> None:
+        """Remove what killed puts left half written, and what is kept of these keys; documents stay."""
+        with translated_os_errors("the documents folder"), self._locked():
+            for left in self._root.rglob(f".*{_UNFINISHED}"):
+                left.unlink(missing_ok=True)
+            for key in traces.keys:
+                if self.head(key) is None:
+                    self._metadata_path(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._root.mkdir(parents=True, exist_ok=True)
+        with self._lock:
+            yield
+
     def _path(self, key: str) -> Path:
         if _BAD_KEY.search(key) or not key.startswith(self._prefix):
             raise ValueError("a document key is a relative path under the prefix without hidden parts")
@@ -136,7 +175,7 @@ def _etag(content: bytes) -> str:
 def _write_atomically(path: Path, content: bytes, *, durable: bool) -> None:
     """Write beside the target, then rename; where durable, a power cut leaves the old or the new bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=".", suffix=_UNFINISHED, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

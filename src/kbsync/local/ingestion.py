@@ -111,6 +111,11 @@ class Ingestion:
         except Timeout:
             return
 
+    def drop_unused(self) -> None:
+        """Drop what no document needs any more; the caller holds the transaction."""
+        self._rows.drop_unused_embeddings()
+        self._rows.drop_deleted_words()
+
     def _scan(self, job: IngestionJob) -> None:
         if self._faults.fails_job():
             job = with_reasons(job, ["the ingestion job was made to fail"])

@@ -11,6 +11,7 @@ from kbsync.errors import JobAlreadyRunningError
 from kbsync.knowledge import IngestionJob, JobStatistics, JobStatus
 from kbsync.local.database import Row
 from kbsync.local.kb_schema import KnowledgeBaseFile
+from kbsync.traces import Traces
 
 _COLUMNS = "job_id, status, started_at, updated_at, description, statistics, failure_reasons"
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{31,254}[A-Za-z0-9]")
@@ -75,6 +76,13 @@ class Jobs:
             " failure_reasons = ? WHERE job_id = ?",
             (*values, job.job_id),
         )
+
+    def forget(self, traces: Traces) -> None:
+        """Remove the failure reasons that name them; the caller holds the transaction."""
+        for job in self._select("WHERE failure_reasons <> '[]'"):
+            kept = tuple(reason for reason in job.failure_reasons if not traces.are_in(reason))
+            if kept != job.failure_reasons:
+                self.save(replace(job, failure_reasons=kept))
 
     def _select(self, where: str, *bindings: object) -> list[IngestionJob]:
         return [_job(row) for row in self._file.query(f"SELECT {_COLUMNS} FROM jobs {where}", bindings)]  # noqa: S608 - fixed texts

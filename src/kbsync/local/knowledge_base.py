@@ -19,6 +19,7 @@ from kbsync.local.search import WORDS_WEIGHT, Search
 from kbsync.local.sidecar import MOST_SIDECAR_BYTES
 from kbsync.model import Clock
 from kbsync.ports import Page
+from kbsync.traces import Traces
 
 _COLUMNS = "key, status, updated_at, reason"
 
@@ -117,6 +118,13 @@ class LocalKnowledgeBase:
         if self._embedder is None:
             return {"mode": "lexical", "embedder": "none", "dimension": 0}
         return {"mode": "hybrid", "embedder": self._embedder.id, "dimension": self._embedder.dimension}
+
+    def forget(self, traces: Traces) -> None:
+        """Drop unused vectors, deleted words and what jobs said of these documents, then freed pages."""
+        with self._file.transaction():
+            self._ingestion.drop_unused()
+            self._jobs.forget(traces)
+        self._file.compact()
 
     def close(self) -> None:
         """Close the file; a repeat does nothing."""

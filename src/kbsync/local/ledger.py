@@ -17,6 +17,7 @@ from kbsync.model import Lease, Mark, QueueEntry, Save, SaveOutcome, State, Sync
 from kbsync.ports import Page
 from kbsync.queueing import outcome_of, utc_text, with_newer_mark
 from kbsync.run_report import RunReport
+from kbsync.traces import Traces
 
 RUNS_KEPT = 1000
 _REPORT = TypeAdapter(RunReport)
@@ -145,6 +146,11 @@ class LocalLedger:
                 (RUNS_KEPT,),
             )
             self._database.query("DELETE FROM records WHERE expires_at <= ?", (started_at,))
+
+    def forget(self, traces: Traces) -> None:
+        """Empty the freed pages and the log of the file, which the incidents share; rows stay as they are."""
+        del traces  # the pipeline has rewritten the rows
+        self._database.compact()
 
     def runs(self, *, limit: int) -> list[RunReport]:
         """Return the newest run records, newest first."""

@@ -39,8 +39,11 @@ def settled(record: SyncRecord) -> SyncRecord:
 
 
 def tombstone(record: SyncRecord, *, at: datetime) -> SyncRecord:
-    """Return a withdrawn record that leaves the ledger by itself if its incident no longer exists."""
-    if record.incident_exists:
+    """Return a withdrawn record that leaves the ledger by itself if its incident no longer exists.
+
+    A purged one stays: an incident that comes back under its id must not be published again.
+    """
+    if record.incident_exists or record.purged_at:
         return replace(record, expires_at=None)
     return replace(record, expires_at=at + timedelta(days=TOMBSTONE_DAYS))
 

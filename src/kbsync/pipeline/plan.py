@@ -57,8 +57,15 @@ class PlannedChange:
     """A withdrawal that nobody asked for: the deletion brake decides on it (brake.py)."""
 
 
-def desired_of(engine: Engine, stored: StoredIncident | None) -> Desired | IncidentRejectedError:
-    """Return what an incident wants now, or why that cannot be told; a missing one wants nothing."""
+UNTIL_RELEASED = NoDocument(WithdrawReason.PURGED, "until `kbsync purge --release`")
+
+
+def desired_of(
+    engine: Engine, record: SyncRecord | None, stored: StoredIncident | None
+) -> Desired | IncidentRejectedError:
+    """Return what an incident wants, or why that cannot be told; a missing or purged one wants nothing."""
+    if record is not None and record.purged_at:
+        return UNTIL_RELEASED
     if stored is None:
         return NoDocument(WithdrawReason.DELETED, "the incident is no longer in the table")
     try:
@@ -125,7 +132,7 @@ def _is_unasked(base: PlannedChange, reason: WithdrawReason, rendered_by: str) -
     Never what is confidential, what a person ordered, and never a withdrawal that has begun.
     """
     record = base.record
-    asked_for = (WithdrawReason.CONFIDENTIAL, WithdrawReason.WITHDRAWN_ALL)
+    asked_for = (WithdrawReason.CONFIDENTIAL, WithdrawReason.WITHDRAWN_ALL, WithdrawReason.PURGED)
     if reason in asked_for or record.state is State.WITHDRAWING:
         return False
     if reason is WithdrawReason.DELETED:
@@ -166,7 +173,7 @@ def plan_page(engine: Engine, records: Sequence[SyncRecord]) -> list[PlannedChan
         if stored is not None and is_set_aside(engine, record, version):
             planned.append(_unchanged(record, stored, version))
             continue
-        wanted = desired_of(engine, stored)
+        wanted = desired_of(engine, record, stored)
         planned.append(
             decide(record, stored, wanted, source_version=version, rendered_by=engine.transform.rendered_by)
         )
@@ -178,6 +185,7 @@ def is_set_aside(engine: Engine, record: SyncRecord | None, source_version: str)
     return (
         record is not None
         and record.state is State.QUARANTINED
+        and not record.purged_at
         and (record.source_version, record.rendered_by) == (source_version, engine.transform.rendered_by)
     )
 

@@ -31,7 +31,7 @@ def wish_of(
     """Return what the incident wants, without the bytes of it; what is set aside is not rendered."""
     version = engine.transform.source_version(stored.attributes) if stored is not None else ""
     aside = stored is not None and is_set_aside(engine, record, version)
-    desired = None if aside else desired_of(engine, stored)
+    desired = None if aside else desired_of(engine, record, stored)
     if isinstance(desired, Document):
         rest, fingerprint = State.INDEXED, desired.fingerprint
     elif isinstance(desired, NoDocument):

@@ -30,6 +30,8 @@ class Standing:
 
 def standing_of(engine: Engine, record: SyncRecord | None, stored: StoredIncident | None) -> Standing:
     """Return what the incident, as just read, says of its document, whatever is published still."""
+    if record and record.purged_at:
+        return Standing(f"{WithdrawReason.PURGED} by a person")
     if stored is None:
         return Standing(f"deleted; {WAITS}")
     if record and record.state in _GONE:

@@ -20,7 +20,7 @@ _NEXT = {
     State.WITHDRAWING: "the next run makes sure that it is gone",
     State.WITHDRAWN: "nothing: its document is confirmed gone",
     State.QUARANTINED: "nothing until the incident is edited, or `kbsync retry` releases it",
-    State.EXCLUDED: "nothing: a rule of the settings wants no document",
+    State.EXCLUDED: "nothing: a rule of the settings, or a person, wants no document",
 }
 
 
@@ -47,7 +47,7 @@ def explain_view(engine: Engine, incident_id: str, *, paused: bool = False) -> V
         "reason": known.reason,
         "attempts": known.attempts,
         "max_attempts": engine.policy.max_attempts,
-        "wants": _wants(engine, stored),
+        "wants": _wants(engine, known, stored),
         "document": _document_view(engine, known),
         "indexed_at": iso(known.indexed_at),
         "ingestion_job_id": known.ingestion_job_id,
@@ -102,8 +102,10 @@ def _text(stored: StoredIncident | None, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _wants(engine: Engine, stored: StoredIncident | None) -> str:
+def _wants(engine: Engine, record: SyncRecord, stored: StoredIncident | None) -> str:
     """Return in words what the incident wants now; incident text is no part of it."""
+    if record.purged_at:
+        return "nothing: purged by a person; `kbsync purge --release` takes that back"
     if stored is None:
         return "nothing: the incident is no longer in the table"
     try:
