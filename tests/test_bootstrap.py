@@ -164,6 +164,8 @@ def test_policy_and_rules_take_every_setting() -> None:
         discovery="index",
         ingestion="none",
         wait_seconds=30,
+        searchable_within_seconds=600,
+        probe_sample=9,
         exclude=(("category", "test"), ("severity", "low"), ("category", "demo")),
         document_language="en",
         timezone="Europe/Madrid",
@@ -176,10 +178,16 @@ def test_policy_and_rules_take_every_setting() -> None:
     assert (policy.closed_statuses, policy.other_statuses, policy.page_size) == (("DONE",), ("OPEN",), 7)
     assert (policy.max_attempts, policy.backoff_seconds, policy.lease_seconds) == (2, 5, 90)
     assert (policy.shards, policy.discovery, policy.ingestion) == (4, "index", "none")
-    assert policy.wait_seconds == 30
+    assert (policy.wait_seconds, policy.searchable_within_seconds, policy.probe_sample) == (30, 600, 9)
     assert rules.exclude == (("category", ("test", "demo")), ("severity", ("low",)))
     assert (rules.closed_statuses, rules.document_language) == (("DONE",), "en")
     assert (rules.timezone, rules.date_order, rules.metadata_budget_bytes) == ("Europe/Madrid", "DMY", 2048)
+
+
+def test_runs_probe_on_aws_where_nobody_says_otherwise() -> None:
+    """An embedded home confirms from the very index that search reads."""
+    aws = Settings(backend="aws", s3_bucket="b", kb_id="k", data_source_id="d")
+    assert [policy_of(each).probe_sample for each in (Settings(), aws)] == [0, 5]
 
 
 def test_public_names_are_there() -> None:

@@ -23,6 +23,7 @@ from kbsync.settings import Settings
 
 if TYPE_CHECKING:
     from kbsync.aws.export_files import ExportFiles
+    from kbsync.aws.run_soon import BatchFunction
     from kbsync.importing.dynamodb_export import ExportSource
     from kbsync.local.embedder import Embedder
     from kbsync.pipeline.transform.rules import TransformRules
@@ -32,6 +33,9 @@ KNOWLEDGE_BASE = "knowledge_base.db"
 DOCUMENTS = "documents"
 LEASES = "leases"
 ALERTS = "alerts.jsonl"
+
+AWS_PROBES = 5
+"""How many incidents of each kind a run on AWS probes where nobody says: ten retrievals and a few more."""
 
 LOCAL_HINT = "pip install 'kbsync[local]'"
 
@@ -129,6 +133,15 @@ def _bucket_files(settings: Settings, bucket: str) -> "ExportFiles":
     return ExportFiles(Clients(settings.aws_region or None), bucket)
 
 
+def batch_function(settings: Settings) -> "BatchFunction | None":
+    """Return the function that whoever marks asks to run soon, or None where none is named."""
+    from kbsync.aws.clients import Clients
+    from kbsync.aws.run_soon import BatchFunction
+
+    name = settings.batch_function
+    return BatchFunction(Clients(settings.aws_region or None), name) if name else None
+
+
 def policy_of(settings: Settings) -> Policy:
     """Return the pipeline's numbers and names as the settings say."""
     return Policy(
@@ -143,8 +156,15 @@ def policy_of(settings: Settings) -> Policy:
         ingestion=settings.ingestion,
         wait_seconds=settings.wait_seconds,
         searchable_within_seconds=settings.searchable_within_seconds,
+        probe_sample=probe_sample_of(settings),
         place=place_of(settings),
     )
+
+
+def probe_sample_of(settings: Settings) -> int:
+    """Return how many of each kind a run probes; an embedded home confirms from what search reads."""
+    given = settings.probe_sample
+    return given if given is not None else (AWS_PROBES if settings.backend == "aws" else 0)
 
 
 def place_of(settings: Settings) -> Place:

@@ -39,6 +39,7 @@ class Policy:
     wait_seconds: float | None = None
     searchable_within_seconds: float = 3_900.0
     """The objective of DESIGN.md section 7: 65 minutes from closed to searchable."""
+    probe_sample: int = 0
     place: Place = Place()
 
 

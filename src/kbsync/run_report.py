@@ -47,6 +47,9 @@ class RunReport:
     quarantined: int = 0
     excluded: int = 0
     pending: int = 0
+    probed: int = 0
+    """Incidents that search was asked for, to see whether it is as the records say."""
+    probes_failed: int = 0
     withheld: int = 0
     objects_written: int = 0
     objects_deleted: int = 0

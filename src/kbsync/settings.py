@@ -133,6 +133,16 @@ class Settings(BaseModel):
     searchable_within_seconds: Annotated[Seconds, Field(gt=0)] = Field(
         3_900.0, description="objective from closed to searchable"
     )
+    probe_sample: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
+        None,
+        description="searchable and withdrawn incidents that a run looks for; empty: 5, embedded 0",
+        examples=[20],
+    )
+    batch_function: str = Field(
+        "",
+        description="Lambda function that the stream marker asks to run soon; empty: none",
+        examples=["incident-kb-batch-sync"],
+    )
     serve_token: SecretStr = Field(
         SecretStr(""), description="what visitors of `kbsync serve` must know; needed beyond loopback"
     )

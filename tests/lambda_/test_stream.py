@@ -9,12 +9,13 @@ from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingErro
 
 from builders import Home, an_incident
 from faults import Faults, with_faults
+from kbsync.engine import Engine
 from kbsync.errors import ConfigInvalidError, ThrottledError
 from kbsync.lambda_handlers.batch import handler as batch
-from kbsync.lambda_handlers.runtime import use_engine
+from kbsync.lambda_handlers.runtime import use_engine, use_runner
 from kbsync.lambda_handlers.stream import handler
 from kbsync.pipeline.discover import MARKING
-from lambda_.running import Call, call
+from lambda_.running import Call, Context, call
 
 Capture = pytest.CaptureFixture[str]
 Image = Mapping[str, Any]
@@ -185,3 +186,61 @@ def test_first_delivery_turns_marking_on_and_one_full_pass_follows(home: Home, c
     assert (begun["on"], begun["passed"]) == (True, False)
     assert json.loads(home.ledger.read_value(MARKING))["passed"] is True
     assert home.state("INC-before") == "indexed"
+
+
+class Runner:
+    """Who is asked for runs: counts, or refuses."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.asked, self.error = 0, error
+
+    def run_soon(self, engine: Engine) -> bool:
+        assert engine.ledger
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return True
+
+
+def test_batch_that_marked_something_asks_for_one_run(home: Home, capsys: Capture) -> None:
+    runner = Runner()
+    use_runner(runner)
+
+    done = deliver(capsys, *(a_record(f"INC-{n}", before=OPEN, after=CLOSED) for n in range(3)))
+
+    assert (runner.asked, done.total["RunsAsked"]) == (1, 1)
+    assert len(due(home)) == 3
+
+
+def test_batch_that_marked_nothing_asks_for_none(home: Home, capsys: Capture) -> None:
+    runner = Runner()
+    use_runner(runner)
+
+    deliver(capsys, a_record(before=CLOSED, after={**CLOSED, **SYNCED}), a_record(after=CLOSED, sk="COMMENT"))
+
+    assert (runner.asked, due(home)) == (0, [])
+
+
+def test_run_that_cannot_be_asked_for_costs_no_mark(home: Home, capsys: Capture) -> None:
+    use_runner(Runner(ThrottledError("slow down")))
+
+    done = deliver(capsys, a_record(before=OPEN, after=CLOSED))
+
+    assert done.answer == {"batchItemFailures": []}
+    assert due(home) == ["INC-1001"]
+
+
+def test_removal_delivered_late_and_out_of_order_ends_as_the_table_is(home: Home, capsys: Capture) -> None:
+    """The publisher reads the table: a removal, then the older edit, then both again, a day late."""
+    home.incidents.put_as_other_writer(an_incident())
+    deliver(capsys, a_record(after=CLOSED))
+    batch({"trigger": "tick"}, Context())
+    home.incidents.delete_as_other_writer("INC-1001")
+    removal, edit = a_record(before=CLOSED), a_record(before=OPEN, after=CLOSED)
+
+    for records in ([removal], [edit], [removal, edit], [edit]):
+        deliver(capsys, *records)
+        home.clock.forward(days=1)
+        batch({"trigger": "tick"}, Context())
+
+    assert (home.keys(), home.listed()) == (set(), set())

@@ -85,6 +85,11 @@ def _on_topic(operation: str, params: Params) -> Iterator[Need]:
     yield Need(f"sns:{operation}", params["TopicArn"])
 
 
+def _on_function(_: str, params: Params) -> Iterator[Need]:
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{params['FunctionName']}"
+    yield Need("lambda:InvokeFunction", arn)
+
+
 RULES: Mapping[str, Callable[[str, Params], Iterator[Need]]] = {
     **dict.fromkeys(("GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan"), _on_table),
     "BatchGetItem": _on_tables,
@@ -104,6 +109,7 @@ RULES: Mapping[str, Callable[[str, Params], Iterator[Need]]] = {
         _on_knowledge_base,
     ),
     "Publish": _on_topic,
+    "Invoke": _on_function,
 }
 
 

@@ -18,12 +18,14 @@ from bedrock_double.subjects import BedrockSubject
 from builders import an_incident
 from exports import export_lines
 from kbsync.aws.attributes import item_of
+from kbsync.aws.clients import Clients
+from kbsync.aws.run_soon import BatchFunction
 from kbsync.bootstrap import build_engine
 from kbsync.engine import Engine
 from kbsync.lambda_handlers.backfill import handler as backfill
 from kbsync.lambda_handlers.batch import handler as batch
 from kbsync.lambda_handlers.reconcile import handler as reconcile
-from kbsync.lambda_handlers.runtime import use_engine
+from kbsync.lambda_handlers.runtime import use_engine, use_runner
 from kbsync.lambda_handlers.stream import handler as stream
 from kbsync.setting_sources import load_settings
 from lambda_.running import Call, call
@@ -162,8 +164,10 @@ def deployed(
     stack = stack_of(tables, bedrock, topic)
     engine = engine_of(stack, bedrock, clock)
     use_engine(engine)
+    use_runner(BatchFunction(Clients(REGION), str(stack.environment("StreamFunction")["BATCH_FUNCTION"])))
     try:
         yield Deployment(stack, engine, tables, bedrock, clock, recorder, capsys)
     finally:
         use_engine(None)
+        use_runner(None)
         tables.close()

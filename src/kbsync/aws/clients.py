@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_bedrock_agent import AgentsforBedrockClient
     from mypy_boto3_bedrock_agent_runtime import AgentsforBedrockRuntimeClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
 
@@ -63,6 +64,11 @@ class Clients:
     def bedrock_runtime(self) -> "AgentsforBedrockRuntimeClient":
         """Retrieval."""
         return boto3.client("bedrock-agent-runtime", region_name=self.region, config=config(ATTEMPTS))
+
+    @cached_property
+    def functions(self) -> "LambdaClient":
+        """Lambda, to ask for a run; tried once: a run that nobody asks for begins with the next tick."""
+        return boto3.client("lambda", region_name=self.region, config=config(1))
 
     @cached_property
     def sns(self) -> "SNSClient":

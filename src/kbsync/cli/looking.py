@@ -102,6 +102,15 @@ def status(call: Call) -> None:
     call.answer(view, lambda: _show_status(call, view))
 
 
+def _probes_text(probes: Shown) -> str:
+    """Tell whether search bears out what the records say, and name what it does not."""
+    failing = [f"{each['incident_id']} {each['finding'].replace('_', ' ')}" for each in probes["failing"]]
+    if failing:
+        return f"{counted(len(failing), 'incident')} not as recorded: {', '.join(failing[:5])}"
+    last = probes["last"]
+    return f"{last['probed']} as recorded, {last['at'][:19]}Z" if last else ""
+
+
 def _times_text(times: Shown) -> str:
     """Tell how long the last days' incidents took, and of each severity where there are several."""
     if not times["count"]:
@@ -129,6 +138,7 @@ def _show_status(call: Call, view: Shown) -> None:
     values = {
         "oldest that waits": duration_text(waits) if waits is not None else "nothing waits",
         "closed to searchable": _times_text(times),
+        "search probes": _probes_text(view["probes"]),
         "last run": Text.assemble(state_text(last["status"]), f", {last['started_at']}, {last['run_id']}")
         if last
         else "none yet",

@@ -105,6 +105,8 @@ def emit(built: Engine, report: RunReport) -> None:
         "IncidentsQuarantined": report.quarantined,
         "IncidentsPending": report.pending,
         "WithdrawalsWithheld": report.withheld,
+        "ProbesMade": report.probed,
+        "ProbesFailed": report.probes_failed,
         "RunsSucceeded": int(report.status == "ok"),
         "RunsDegraded": int(report.status == "degraded"),
     }

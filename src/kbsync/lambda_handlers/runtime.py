@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 
-from kbsync.bootstrap import build_engine
+from kbsync.bootstrap import batch_function, build_engine
 from kbsync.engine import Engine
 from kbsync.errors import BusyError
 from kbsync.setting_sources import load_settings
@@ -44,9 +44,19 @@ class LambdaContext(Protocol):
         ...
 
 
+class Runner(Protocol):
+    """Who can be asked for a run: aws/run_soon.py, or nobody."""
+
+    def run_soon(self, engine: Engine) -> bool:
+        """Ask for a run, unless somebody did just now; returns whether this call asked."""
+        ...
+
+
 @dataclass
 class _Container:
     engine: Engine | None = None
+    runner: Runner | None = None
+    knows_runner: bool = False
 
 
 _container = _Container()
@@ -61,6 +71,22 @@ def engine() -> Engine:
     if _container.engine is None:
         _container.engine = build_engine(load_settings({"backend": "aws"}, os.environ))
     return _container.engine
+
+
+def run_soon(built: Engine) -> bool:
+    """Ask the function of `BATCH_FUNCTION` to run; False where none is named, or it was asked just now.
+
+    Raises:
+        KbSyncError: it could not be asked; nothing else depends on it.
+    """
+    if not _container.knows_runner:
+        use_runner(batch_function(load_settings({"backend": "aws"}, os.environ)))
+    return _container.runner.run_soon(built) if _container.runner is not None else False
+
+
+def use_runner(runner: Runner | None) -> None:
+    """Let this container ask this one for runs; `None`: ask nobody."""
+    _container.runner, _container.knows_runner = runner, True
 
 
 def use_engine(built: Engine | None) -> None:

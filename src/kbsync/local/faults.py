@@ -85,6 +85,8 @@ class FaultCounter:
 
     def delays(self, job_id: str) -> bool:
         """Whether this look at the job finds it standing still."""
+        if not self.faults.delay_polls:
+            return False
         self._polls_of[job_id] += 1
         return self._polls_of[job_id] <= self.faults.delay_polls
 

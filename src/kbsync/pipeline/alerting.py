@@ -86,10 +86,14 @@ def _conditions(run: Run) -> list[_Condition]:
     trouble = report.failed > 0 or run.systemic or report.status not in ("ok", "degraded")
     subject = f"kbsync: the run is {report.status}"
     waiting = f"kbsync: {report.withheld} withdrawals wait for approval"
+    unproven = f"kbsync: search does not bear out {len(run.unproven)} incident(s)"
     none_wait = "kbsync: no withdrawals wait for approval any more"
     body = _withheld_body(run) if report.withheld else ""
     return [
         _Condition("run", trouble, subject, _body(report), "kbsync: recovered", GOOD_RUNS),
+        _Condition(
+            "probe", bool(run.unproven), unproven, _unproven_body(run), "kbsync: search is as it should be", 1
+        ),
         _Condition("brake", report.withheld > 0, waiting, body, none_wait, 1),
     ]
 
@@ -132,6 +136,16 @@ def _body(report: RunReport) -> str:
     lines += report.messages
     lines += [f"{error.incident_id}: {error.error}" for error in report.errors]
     return "\n".join(lines)
+
+
+def _unproven_body(run: Run) -> str:
+    named = [f"{each}: {finding}" for each, finding in list(run.unproven.items())[:MAX_IDS_NAMED]]
+    return (
+        "Search was asked for incidents that the records call searchable or gone, in two runs in a row, and "
+        "does not agree: missing or outranked ones should be among the first ten by their own words, and "
+        "what is still found should be gone. See `kbsync explain ID` and `kbsync reconcile`.\n"
+        + "\n".join(named)
+    )
 
 
 def _withheld_body(run: Run) -> str:

@@ -47,6 +47,8 @@ def finish_page(run: Run, finished: Sequence[Finished], job_id: str) -> int:
     save_records(run, changes)
     for before, after in became:
         _count_wait(run, before, after, incidents.get(after.incident_id))
+        if not after.queue:
+            run.note_finished(after.incident_id, searchable=after.state is State.INDEXED)
     return len(changes)
 
 

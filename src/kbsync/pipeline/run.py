@@ -3,6 +3,8 @@
 Invariant: counts and bounded samples only; memory follows the page, never the table.
 """
 
+import hashlib
+from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -68,6 +70,10 @@ class Run:
     """The deletion brake has something to decide, or holds something."""
     waits: Freshness = field(default_factory=dict)
     """From closed to searchable, of what this run has confirmed for the first time."""
+    finished: dict[bool, list[tuple[str, str]]] = field(default_factory=lambda: {True: [], False: []})
+    """A bounded sample of what became searchable (True) or is gone, for the probes; each with its hash."""
+    unproven: dict[str, str] = field(default_factory=dict)
+    """What failed its probe in two runs in a row, by incident: people are told."""
     jobs: list[IngestionJob] | None = None
     """The newest ingestion jobs as this run knows them; None: not asked for yet."""
     systemic: bool = False
@@ -97,6 +103,13 @@ class Run:
             self.report = replace(self.report, errors=(*self.report.errors, RunError(incident_id, reason)))
         if len(self.failures) < MAX_FAILED_IDS:
             self.failures.append(incident_id)
+
+    def note_finished(self, incident_id: str, *, searchable: bool) -> None:
+        """Offer what is finished to the sample: the least hashes stay, so every run takes others."""
+        kept = self.finished[searchable]
+        rank = hashlib.sha256(f"{self.run_id}:{incident_id}".encode("utf-8", "surrogatepass")).hexdigest()
+        insort(kept, (rank, incident_id))
+        del kept[self.engine.policy.probe_sample :]
 
     def note_job(self, job_id: str) -> None:
         """Note which ingestion job this run waits for."""

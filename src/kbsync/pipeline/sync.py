@@ -29,6 +29,7 @@ from kbsync.pipeline.ingest import ingest
 from kbsync.pipeline.lease import holding_lease
 from kbsync.pipeline.pause import read_pause
 from kbsync.pipeline.place import follow_place
+from kbsync.pipeline.probe import probe_finished
 from kbsync.pipeline.run import Progress, Run, no_progress, reason_of
 from kbsync.queueing import due_until
 from kbsync.run_report import RunReport
@@ -144,6 +145,7 @@ def _conclude(run: Run) -> RunReport:
         duration_seconds=round((ended_at - run.report.started_at) / timedelta(seconds=1), 3),
     )
     _tell_waits(run)
+    probe_finished(run)
     alert_on_transitions(run)
     run.engine.ledger.save_run(run.report)
     return run.report

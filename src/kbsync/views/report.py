@@ -36,6 +36,8 @@ def report_view(report: RunReport) -> View:
         "excluded": report.excluded,
         "pending": report.pending,
         "withheld": report.withheld,
+        "probed": report.probed,
+        "probes_failed": report.probes_failed,
         "objects_written": report.objects_written,
         "objects_deleted": report.objects_deleted,
         "job_id": report.job_id,
