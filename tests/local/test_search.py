@@ -218,6 +218,21 @@ def test_equal_scores_come_in_the_order_of_their_keys(open_at: Open, tmp_path: P
     assert names(knowledge_base, "same text") == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("embedder", [HashEmbedder(), None], ids=["hybrid", "words"])
+def test_cut_among_equal_scores_goes_by_key_too(
+    open_at: Open, tmp_path: Path, embedder: HashEmbedder | None
+) -> None:
+    """Else two pages of one search would show some twice and others never."""
+    keys = [f"{number * 37 % 100:02}" for number in range(100)]
+    put(tmp_path, dict.fromkeys(keys, "# The same text"))
+    knowledge_base = open_at(embedder)
+    run_job(knowledge_base)
+
+    for limit in (5, 30, 99):
+        hits = knowledge_base.retrieve("same text", limit=limit)
+        assert [hit.document_key.removeprefix("incidents/")[:2] for hit in hits] == sorted(keys)[:limit]
+
+
 def test_empty_knowledge_base_finds_nothing(open_at: Open) -> None:
     assert names(open_at(HashEmbedder()), "pool") == []
 

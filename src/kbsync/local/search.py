@@ -52,8 +52,7 @@ class Search:
             if not text:
                 return self._hits(self._matching(condition, limit))
             scores = self._scores(match_words(self._file, text), vector, condition, max(limit, _CANDIDATES))
-            best = sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
-            return self._hits(dict(best))
+            return self._hits(self._best(scores, limit))
 
     def _scores(
         self, words: Mapping[int, float], vector: bytes | None, condition: Condition, candidates: int
@@ -63,7 +62,7 @@ class Search:
         A document that has no vector yet (the embedder was changed) counts as an average candidate.
         """
         allowed = self._allowed(words, condition)
-        by_words = sorted(allowed, key=lambda document_id: -words[document_id])[:candidates]
+        by_words = sorted(allowed, key=lambda document_id: (-words[document_id], document_id))[:candidates]
         if vector is None:
             return {document_id: words[document_id] for document_id in by_words}
         cosines = self._nearest(vector, condition, candidates) | self._cosines(vector, by_words)
@@ -73,13 +72,28 @@ class Search:
             for document_id in {*cosines, *by_words}
         }
 
+    def _best(self, scores: Mapping[int, float], limit: int) -> dict[int, float]:
+        """Return the best; of equal ones at the cut the first by key, so that pages never overlap."""
+        ordered = sorted(scores.items(), key=lambda pair: -pair[1])
+        if len(ordered) <= limit:
+            return dict(ordered)
+        worst = ordered[limit - 1][1]
+        better = {number: score for number, score in ordered if score > worst}
+        equal = [number for number, score in ordered if score == worst]
+        rows = self._file.query(
+            "SELECT document_id FROM documents WHERE document_id IN (SELECT value FROM json_each(?))"
+            " ORDER BY key LIMIT ?",
+            (json.dumps(equal), limit - len(better)),
+        )
+        return better | {int(number): worst for (number,) in rows}
+
     def _nearest(self, vector: bytes, condition: Condition, candidates: int) -> dict[int, float]:
         return dict(
             self._file.query(
                 "SELECT d.document_id, 1 - vec_distance_cosine(e.vector, ?) AS cosine FROM documents AS d"  # noqa: S608 - conditions bind their values
                 " CROSS JOIN embeddings AS e ON e.embedding_id = d.embedding_id"
                 f" WHERE d.status = 'INDEXED' AND e.space = ? AND {condition.sql}"
-                " ORDER BY cosine DESC LIMIT ?",
+                " ORDER BY cosine DESC, d.key LIMIT ?",
                 (vector, self._space, *condition.bindings, candidates),
             )
         )

@@ -10,11 +10,14 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from kbsync.engine import Engine
+from kbsync.errors import UsageError
 from kbsync.pipeline.pause import read_pause
-from kbsync.views.question import Narrowing, Question
+from kbsync.views.question import Question
 from kbsync.views.search import search_view
+from kbsync.views.standing import standing_of
 from kbsync.views.status import status_view
 from kbsync.views.story import explain_view, show_view
+from kbsync.withdrawal import in_force
 
 MOST_HITS = 10
 MOST_CHARACTERS = 12_000
@@ -55,7 +58,10 @@ class Found(BaseModel):
 
     notice: str = NOTICE
     hits: list[Hit]
+    further_hits: int = Field(description="found and not in this answer")
+    next_offset: int | None = Field(description="ask again with this offset for them; null: there are none")
     left_out: list[LeftOut]
+    left_out_further: int = Field(description="more of these than are named here")
 
 
 class Incident(BaseModel):
@@ -104,13 +110,12 @@ def found(engine: Engine, question: Question) -> Found:
         LeftOut(incident_id=each["incident_id"], reason=f"{each.get('state', 'gone')}: {each['reason']}")
         for each in (*view["left_out"], *view["not_searchable"])
     ]
-    return Found(hits=[_hit(each) for each in view["hits"]], left_out=left_out[:MOST_HITS])
-
-
-def question(query: str, like: str, limit: int, narrowing: Mapping[str, str]) -> Question:
-    """Return a question as agents ask it; at most ten hits, whatever was asked for."""
-    return Question(
-        query=query, like=like, limit=max(1, min(limit, MOST_HITS)), narrowing=Narrowing(**narrowing)
+    return Found(
+        hits=[_hit(each) for each in view["hits"]],
+        further_hits=view["further_hits"],
+        next_offset=view["next_offset"],
+        left_out=left_out[:MOST_HITS],
+        left_out_further=max(len(left_out) - MOST_HITS, 0),
     )
 
 
@@ -133,8 +138,21 @@ def cut(text: str, most: int = HIT_CHARACTERS) -> str:
 
 
 def incident(engine: Engine, incident_id: str, offset: int) -> Incident:
-    """Return one incident's document from an offset on; raises what `show_view` raises."""
+    """Return one incident's document from an offset on.
+
+    Raises:
+        UnknownIncidentError: nothing is known of the id.
+        UsageError: it is known and has no document, or one that must not be shown any more; it says why.
+    """
     view: Shown = show_view(engine, incident_id)
+    stored = engine.incidents.read([incident_id]).get(incident_id)
+    record = engine.ledger.records([incident_id]).get(incident_id)
+    standing = standing_of(in_force(engine), record, stored)
+    if standing.why_gone:
+        raise UsageError(
+            f"{incident_id} is known and not shown: {standing.why_gone}",
+            hint="explain_incident tells its story",
+        )
     text = view["document"]
     part = text[max(offset, 0) : max(offset, 0) + MOST_CHARACTERS]
     end = max(offset, 0) + len(part)
