@@ -2,7 +2,7 @@
 
 import pytest
 
-from kbsync.query import MOST_TELLING_CHARACTERS, telling_part
+from kbsync.query import MOST_TELLING_CHARACTERS, headline, telling_part
 
 JAVA = """\
 2026-05-03 12:00:02,001 ERROR [http-1] core: servlet failed
@@ -82,3 +82,26 @@ def test_log_without_any_error_stays_as_it_is() -> None:
     log = "12:00:01 INFO started\n12:00:02 INFO ready\n12:00:03 INFO listening\n"
 
     assert telling_part(log) == log
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("Pool exhausted on orders-db\n\nConnections time out.", "Pool exhausted on orders-db"),
+        ("  Pool exhausted on orders-db \r\nConnections time out.", "Pool exhausted on orders-db"),
+        ("Pool exhausted on orders-db", ""),
+        ("Two words\nand then the rest of the story", ""),
+        ("a long line " * 20 + "\nand then the rest of the story", ""),
+        ("", ""),
+    ],
+    ids=[
+        "title",
+        "title with white space",
+        "one line",
+        "no title: two words",
+        "no title: too long",
+        "nothing",
+    ],
+)
+def test_headline_is_a_first_line_that_reads_like_a_title(text: str, first: str) -> None:
+    assert headline(text) == first

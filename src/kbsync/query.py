@@ -12,6 +12,8 @@ MOST_TELLING_CHARACTERS = 2_000
 """Enough for a description, the errors and their frames; the embedding model reads about as much."""
 _MOST_LINE_CHARACTERS = 400
 _MOST_TYPED_CHARACTERS = 1_000
+_LEAST_HEADLINE_WORDS = 3
+_MOST_HEADLINE_CHARACTERS = 200
 _FRAMES_KEPT = 4
 _FRAME_REACH = 2
 """Python prints the error below its last frame and the code of that frame."""
@@ -65,6 +67,17 @@ def telling_part(text: str) -> str:
     told = [line for number in ranked for line in _with_frames(lines, frames, number)]
     rest = (line for line, is_noise in zip(lines, noise, strict=True) if not is_noise and _WORD.search(line))
     return "\n".join(_within([*typed, *told, *rest], MOST_TELLING_CHARACTERS)) or text
+
+
+def headline(text: str) -> str:
+    """Return the first line of a text of several, where it reads like a title; else an empty text.
+
+    People put what matters most there, and an embedding of the whole drowns it in what follows.
+    """
+    first, _, rest = text.strip().partition("\n")
+    words = first.split()
+    is_title = len(words) >= _LEAST_HEADLINE_WORDS and len(first) <= _MOST_HEADLINE_CHARACTERS
+    return first.strip() if rest and is_title else ""
 
 
 def _ends(text: str) -> str:

@@ -116,3 +116,16 @@ def test_home_that_holds_other_incidents_is_refused_unless_it_is_allowed(cli: Cl
     assert cli("eval", "--documents", str(some), "--allow-others").exit_code == 0
     assert cli("eval", "--documents", str(all_of_them)).exit_code == 0
     assert cli("eval", "--documents", str(cli.folder / "absent")).exit_code == 2
+
+
+def test_useful_answer_becomes_a_question_of_its_own_set(cli: Cli) -> None:
+    cli.synced()
+
+    said = cli("useful", "INC-1001", "--query", "los pedidos no llegan").stdout
+
+    assert "Noted for INC-1001; 1 kept." in said
+    assert "useful" in {row["set"] for row in cli.json("eval")["rows"]}
+    assert "--query TEXT says what was asked" in cli("useful", "INC-1001").stdout
+    assert cli.json("useful", "INC-1001", "--undo")["taken_back"] == 2
+    assert "0 words taken back; 0 kept." in cli("useful", "INC-1001", "--undo").stdout
+    assert cli("useful", "INC-9999").exit_code == 2

@@ -474,6 +474,28 @@ def test_best_hit_comes_first_with_its_text_and_metadata(subject: Subject) -> No
     assert hits[0].score > hits[1].score
 
 
+def test_pasted_trace_is_asked_by_what_caused_it(subject: Subject) -> None:
+    """Two hundred lines of what was well come before the cause; the beginning alone would ask for those."""
+    knowledge_base = subject.open()
+    subject.put("incidents/a.md", "# No space left on device while writing", {"incident_id": "a"})
+    subject.put("incidents/b.md", "# Login of gateway accepted, session renewed", {"incident_id": "b"})
+    run_job(knowledge_base)
+    log = [
+        f"2026-05-03 12:00:{number % 60:02} INFO login of gateway accepted, session renewed {number}"
+        for number in range(200)
+    ]
+    trace = [
+        "java.lang.RuntimeException: could not save the order",
+        "\tat com.acme.Orders.save(Orders.java:31)",
+        "Caused by: java.io.IOException: No space left on device while writing",
+        "\tat java.io.FileOutputStream.write(FileOutputStream.java:326)",
+    ]
+
+    hits = knowledge_base.retrieve("\n".join([*log, *trace]), limit=1)
+
+    assert [hit.document_key for hit in hits] == ["incidents/a.md"]
+
+
 def test_limit_bounds_the_hits(subject: Subject) -> None:
     """No more hits than asked for."""
     knowledge_base = subject.open()

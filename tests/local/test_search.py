@@ -15,6 +15,7 @@ from kbsync.errors import UsageError
 from kbsync.local.embedder import Embedder, HashEmbedder
 from kbsync.local.knowledge_base import LocalKnowledgeBase
 from kbsync.local.lexical import match_words
+from kbsync.local.search import query_vector
 
 Open = Callable[[Embedder | None], LocalKnowledgeBase]
 
@@ -340,3 +341,15 @@ def test_query_is_embedded_before_the_file_is_held(open_at: Open, tmp_path: Path
     names(knowledge_base, "pool")
 
     assert held == [False]
+
+
+def test_headline_of_a_query_counts_as_much_as_the_whole() -> None:
+    embedder = HashEmbedder()
+    title, rest = "Certificado caducado en la pasarela", "disk full on sda1, no space left\n" * 9
+
+    vector = query_vector(embedder, f"{title}\n{rest}")
+
+    to_title, to_whole = (float(vector @ embedder.embed_query(text)) for text in (title, f"{title}\n{rest}"))
+    assert to_title == pytest.approx(to_whole, abs=1e-5)
+    assert float(np.linalg.norm(vector)) == pytest.approx(1.0, abs=1e-5)
+    assert np.array_equal(query_vector(embedder, title), embedder.embed_query(title))

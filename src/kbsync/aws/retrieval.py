@@ -15,6 +15,7 @@ from kbsync.aws.bedrock_documents import S3Addresses
 from kbsync.aws.clients import Clients
 from kbsync.errors import UnavailableError, UsageError
 from kbsync.knowledge import Hit
+from kbsync.query import telling_part
 
 if TYPE_CHECKING:
     from mypy_boto3_bedrock_agent_runtime.type_defs import (
@@ -76,7 +77,7 @@ class Retrieval:
         """
         if limit < 1:
             raise UsageError("a search returns at least one hit")
-        text = _clean(query)[: _MOST_QUERY_CHARACTERS[self._kind]].strip()
+        text = telling_part(_clean(query))[: _MOST_QUERY_CHARACTERS[self._kind]].strip()
         if not text and given is None:
             raise UsageError("a search needs a query or a filter")
         # The neutral text has no words worth matching.

@@ -38,6 +38,7 @@ from kbsync.cli.reconcile import reconcile
 from kbsync.cli.running import pause, resume, retry, sync, watch
 from kbsync.cli.search import search
 from kbsync.cli.serve import serve
+from kbsync.cli.useful import useful
 from kbsync.cli.withdrawing import withdraw
 from kbsync.cli.writeups import writeups
 
@@ -188,6 +189,11 @@ def _register_looks() -> None:
     add_command(
         app, "quarantine", quarantine, panel=LOOK,
         examples=["kbsync quarantine", "kbsync quarantine --limit 1000 --json"],
+    )  # fmt: skip
+    add_command(
+        app, "useful", useful, panel=LOOK,
+        examples=["kbsync useful INC-1001 --query 'connections time out on orders-db'",
+                  "kbsync useful INC-1001 --undo"],
     )  # fmt: skip
     add_command(
         app, "writeups", writeups, panel=LOOK,

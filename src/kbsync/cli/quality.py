@@ -18,11 +18,12 @@ from kbsync.cli.terminal import counted, one_line, table
 from kbsync.engine import Engine
 from kbsync.errors import UsageError
 from kbsync.quality.evaluation import Answer, Progress
+from kbsync.quality.feedback import useful_questions
 from kbsync.quality.gate import limit_of
 from kbsync.quality.golden import golden_questions
 from kbsync.quality.history import Evaluation, as_json, course, evaluations
 from kbsync.quality.measures import MEASURES
-from kbsync.quality.questions import read_questions
+from kbsync.quality.questions import Asked, read_questions
 from kbsync.quality.report import Plan, comparison, evaluate, others_than
 from kbsync.quality.shadow import build_shadow, changed_setting, shadow_settings
 
@@ -65,9 +66,9 @@ def eval_(  # noqa: PLR0913 - each option is a parameter
 ) -> int:
     """Measure how well the right past incident is found: hit@1, hit@5, MRR, nDCG@10, each with its interval.
 
-    Questions are made from the incidents themselves (title, error message, first sentence of the symptom),
-    or come from a file of your own. With --fail-under it is a gate for CI; with --compare the same questions
-    go to a shadow index beside. The last hundred results are kept.
+    Questions are made from the incidents themselves (title, error message, first sentence of the symptom)
+    and from what people found useful, or come from a file of your own. With --fail-under it is a gate for CI;
+    with --compare the same questions go to a shadow index beside. The last hundred results are kept.
     """
     engine = call.engine()
     if history:
@@ -79,13 +80,18 @@ def eval_(  # noqa: PLR0913 - each option is a parameter
     name = questions.name if questions else GOLDEN
     earlier = [each for each in evaluations(engine) if each.questions == name]
     with progress_bars(call.err, shown=call.shows_progress) as progress:
-        asked = read_questions(questions) if questions else golden_questions(engine, sample=sample)
+        asked = read_questions(questions) if questions else _made_questions(engine, sample)
         answers, view = evaluate(engine, Plan(name, asked, limits, misses), progress)
         if changes:
             view["compared"] = _compared(call, _Comparison(engine, answers, changes, shadow), progress)
     view["earlier"] = as_json(earlier[-_SPARKS:])
     call.answer(view, lambda: _show(call, view, earlier))
     return OK if view["ok"] else SOME_FAILED
+
+
+def _made_questions(engine: Engine, sample: int) -> list[Asked]:
+    """Return golden questions, and those that people have found an answer to."""
+    return [*golden_questions(engine, sample=sample), *useful_questions(engine)]
 
 
 def _refuse_others(engine: Engine, documents: Path) -> None:

@@ -1,23 +1,38 @@
 """Finds the best documents by meaning and by words together.
 
 score = cosine + 0.25 * words, where words is BM25 over its ceiling: a paraphrase is found by meaning, an
-error code by its letters, and neither can push the other out. How it was chosen: docs/QUALITY.md. Filters
-hold exactly, whatever the limit.
+error code by its letters, and neither can push the other out. Of a query of several lines the headline counts
+as much as the whole, and a pasted trace counts by its telling lines. How it was chosen: docs/QUALITY.md.
+Filters hold exactly, whatever the limit.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 
+import numpy as np
+
 from kbsync.errors import UsageError
 from kbsync.knowledge import Hit
+from kbsync.local.e5_model import Floats
 from kbsync.local.embedder import Embedder
 from kbsync.local.filters import Condition, filter_condition
 from kbsync.local.kb_schema import KnowledgeBaseFile
 from kbsync.local.lexical import match_words
+from kbsync.query import headline, telling_part
 
 MOST_QUERY_CHARACTERS = 4_000
 _CANDIDATES = 200
 WORDS_WEIGHT = 0.25
+
+
+def query_vector(embedder: Embedder, text: str) -> Floats:
+    """Return a query's unit vector: the mean of the whole and its headline, where it has one."""
+    whole = embedder.embed_query(text)
+    first = headline(text)
+    if not first:
+        return whole
+    mean: Floats = whole + embedder.embed_query(first)
+    return mean / np.float32(np.linalg.norm(mean))
 
 
 class Search:
@@ -44,10 +59,11 @@ class Search:
         condition = filter_condition(given)
         if limit < 1:
             raise UsageError("a search returns at least one hit")
-        text = query.encode("utf-8", "replace").decode().replace("\x00", " ").strip()[:MOST_QUERY_CHARACTERS]
+        clean = query.encode("utf-8", "replace").decode().replace("\x00", " ").strip()
+        text = telling_part(clean)[:MOST_QUERY_CHARACTERS]
         if not text and given is None:
             raise UsageError("a search needs a query or a filter")
-        vector = self._embedder.embed_query(text).tobytes() if self._embedder and text else None
+        vector = query_vector(self._embedder, text).tobytes() if self._embedder and text else None
         with self._file.snapshot():
             if not text:
                 return self._hits(self._matching(condition, limit))

@@ -1,6 +1,6 @@
 """What earlier evaluations measured: the last hundred, as one small value of the ledger.
 
-Imports the engine and errors. Invariant: no question and no incident is kept, only numbers and the names of
+Imports the engine. Invariant: no question and no incident is kept, only numbers and the names of
 sets.
 """
 
@@ -12,15 +12,14 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from kbsync.engine import Engine
-from kbsync.errors import ThrottledError
 from kbsync.quality.evaluation import Row
+from kbsync.quality.kept import change_value
 
 EVALUATIONS = "evaluations"
 KEPT = 100
 MOST_SETS = 20
 """Rows kept of one evaluation: a hundred of them stay well within one item of DynamoDB."""
 _MOST_NAME_CHARACTERS = 60
-_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +66,12 @@ def keep(engine: Engine, *, questions: str, searched_by: str, rows: Sequence[Row
     ]
     kept = [*measured[: MOST_SETS - 1], measured[-1]] if len(measured) > MOST_SETS else measured
     added = Evaluation(engine.now(), questions[:_MOST_NAME_CHARACTERS], searched_by, tuple(kept))
-    for _ in range(_TRIES):
-        text = engine.ledger.read_value(EVALUATIONS)
+
+    def longer(text: str) -> str:
         stored = _STORED.validate_json(text or "[]")
-        value = _STORED.dump_json((*stored, added)[-KEPT:]).decode()
-        if engine.ledger.write_value(EVALUATIONS, value, expected=text):
-            return
-    raise ThrottledError("the history of evaluations keeps changing", hint="try again")
+        return _STORED.dump_json((*stored, added)[-KEPT:]).decode()
+
+    change_value(engine, EVALUATIONS, longer)
 
 
 def course(history: Sequence[Evaluation], set_name: str, measure: str) -> list[float]:
