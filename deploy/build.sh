@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 target=${1:?the folder to build into}
-platform=${2:-aarch64-manylinux2014}
+platform=${2:-aarch64-manylinux_2_28}
 python_version=${3:-3.13}
 uv=${UV:-$root/.venv/bin/uv}
 python=${PYTHON:-$root/.venv/bin/python}
@@ -22,7 +22,7 @@ for needed in "$root/uv.lock" "$uv" "$python"; do
 done
 
 if [ "$platform" = host ]; then
-    platform=$(uname -m)-manylinux2014
+    platform=$(uname -m)-manylinux_2_28
     python_version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 fi
 

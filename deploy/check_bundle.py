@@ -22,6 +22,7 @@ NEEDED = (
     "botocore/data/endpoints.json",
     "aws_lambda_powertools/__init__.py",
     "aws_xray_sdk/__init__.py",
+    "obstore/store.py",
 )
 
 

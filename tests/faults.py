@@ -1,5 +1,6 @@
 """Faults: an engine whose n-th effect fails, before or after it took place, or kills the run there."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -38,13 +39,15 @@ class Faults:
     seen: int = 0
     dead: bool = False
     log: list[str] = field(default_factory=list)
+    counting: threading.Lock = field(default_factory=threading.Lock)
 
     def around(self, name: str, effect: Callable[[], object]) -> object:
         if self.dead:
             raise KilledError
-        self.seen += 1
-        self.log.append(name)
-        hit = self.seen == self.at
+        with self.counting:  # effects may come from several threads at once
+            self.seen += 1
+            self.log.append(name)
+            hit = self.seen == self.at
         if hit and self.before:
             self._raise(self.before())
         result = effect()

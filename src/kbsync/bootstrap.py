@@ -36,6 +36,8 @@ ALERTS = "alerts.jsonl"
 
 AWS_PROBES = 5
 """How many incidents of each kind a run on AWS probes where nobody says: ten retrievals and a few more."""
+PUBLISHED_AT_ONCE = {"aws": 32, "local": 1}
+"""What hides S3\'s latency; files are made durable one after another whoever asks (docs/PERFORMANCE.md)."""
 
 LOCAL_HINT = "pip install 'kbsync[local]'"
 
@@ -148,6 +150,8 @@ def policy_of(settings: Settings) -> Policy:
         closed_statuses=settings.closed_statuses,
         other_statuses=settings.other_statuses,
         page_size=settings.batch_size,
+        publish_at_once=settings.publish_concurrency or PUBLISHED_AT_ONCE[settings.backend],
+        publish_bytes=settings.publish_bytes,
         max_attempts=settings.max_attempts,
         backoff_seconds=settings.retry_backoff_seconds,
         lease_seconds=settings.lease_seconds,
@@ -268,6 +272,7 @@ def _build_aws(settings: Settings, now: Clock, sleep: Callable[[float], None]) -
     from kbsync.aws.dynamo_table import DynamoTable
     from kbsync.aws.incident_store import DynamoIncidentStore
     from kbsync.aws.knowledge_base import BedrockKnowledgeBase
+    from kbsync.aws.lean_puts import LeanPuts
     from kbsync.aws.ledger import DynamoLedger
     from kbsync.aws.record_marks import RecordMarks
     from kbsync.aws.schema import checked_table
@@ -275,15 +280,18 @@ def _build_aws(settings: Settings, now: Clock, sleep: Callable[[float], None]) -
 
     clients = Clients(settings.aws_region or None)
     transform = IncidentTransform(rules_of(settings))
-    incidents = DynamoTable(clients.dynamodb, settings.incidents_table)
-    ledger = checked_table(DynamoTable(clients.dynamodb, settings.kbsync_table))
+    incidents = DynamoTable(clients.dynamodb, settings.incidents_table, calls_at_once=TABLE_CALLS_AT_ONCE)
+    ledger = checked_table(
+        DynamoTable(clients.dynamodb, settings.kbsync_table, calls_at_once=TABLE_CALLS_AT_ONCE)
+    )
     marks = RecordMarks(ledger, settings.queue_shards, now)
+    lean = LeanPuts(clients, settings.s3_bucket, kms_key_id=settings.s3_kms_key_id)
     topic = settings.alert_topic_arn
     return Engine(
         incidents=DynamoIncidentStore(incidents, marks, transform.source_attributes),
         ledger=DynamoLedger(ledger, settings.queue_shards, now),
         documents=S3DocumentStore(
-            clients, settings.s3_bucket, "", kms_key_id=settings.s3_kms_key_id, now=now
+            clients, settings.s3_bucket, "", kms_key_id=settings.s3_kms_key_id, lean=lean, now=now
         ),
         knowledge_base=BedrockKnowledgeBase(
             clients,

@@ -28,6 +28,8 @@ class Policy:
     closed_statuses: tuple[str, ...] = ("CLOSED",)
     other_statuses: tuple[str, ...] = ()
     page_size: int = 50
+    publish_at_once: int = 1
+    publish_bytes: int = 32_000_000
     max_attempts: int = 3
     backoff_seconds: float = 0.0
     lease_seconds: float = 120.0

@@ -73,6 +73,12 @@ class Settings(BaseModel):
     batch_size: int = Field(
         50, ge=1, le=100, description="incidents worked on at a time (a page, not a limit)"
     )
+    publish_concurrency: Annotated[int | None, Field(ge=1, le=64), OptionalNumber] = Field(
+        None, description="incidents published at once; empty: 32 on AWS, 1 here", examples=[8]
+    )
+    publish_bytes: int = Field(
+        32_000_000, ge=1_000_000, le=1_000_000_000, description="most bytes of documents in flight at once"
+    )
     closed_statuses: Names = Field(("CLOSED",), min_length=1, description="statuses that want a document")
     other_statuses: Names = Field(
         (),

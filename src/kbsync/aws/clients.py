@@ -17,6 +17,7 @@ except ImportError as missing:
     raise MissingExtraError("AWS mode needs boto3", hint="pip install 'kbsync[aws]'") from missing
 
 if TYPE_CHECKING:
+    from botocore.credentials import Credentials
     from mypy_boto3_bedrock_agent import AgentsforBedrockClient
     from mypy_boto3_bedrock_agent_runtime import AgentsforBedrockRuntimeClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 5
 READ_SECONDS = 15
 ATTEMPTS = 3
+CONNECTIONS = 64
+"""Open connections a client: none of the calls that a run makes at once waits for another's."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ class Clients:
         return boto3.client("s3", region_name=self.region, config=config(1))
 
     @cached_property
+    def credentials(self) -> "Credentials | None":
+        """Whatever boto3's chain finds, for a client that is not boto3's; None where it finds nothing."""
+        return boto3.Session(region_name=self.region).get_credentials()
+
+    @cached_property
     def bedrock(self) -> "AgentsforBedrockClient":
         """Knowledge bases, data sources, ingestion jobs and document states."""
         return boto3.client("bedrock-agent", region_name=self.region, config=config(ATTEMPTS))
@@ -82,5 +90,6 @@ def config(attempts: int) -> Config:
         retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
         user_agent_extra="kbsync",
     )

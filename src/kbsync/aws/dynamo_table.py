@@ -6,8 +6,9 @@ statements inside a 200 answer) is tried again or returned by name, never taken 
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -18,12 +19,17 @@ from kbsync.errors import ThrottledError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+T = TypeVar("T")
+C = TypeVar("C")
+
 CONDITION_FAILED = "ConditionalCheckFailedException"
 KEYS_IN_A_CALL = 100
 STATEMENTS_IN_A_CALL = 25
 """Source: DynamoDB API reference, BatchGetItem (100 keys) and BatchExecuteStatement (25 statements)."""
 BYTES_IN_A_CALL = 1_000_000
 """Statements of more than this go in several calls: far below any limit, and short to repeat."""
+CALLS_AT_ONCE = 8
+"""Calls of one batch side by side: a page of 100 incidents needs four, and each waits for DynamoDB only."""
 ROUNDS = 6
 FIRST_WAIT_SECONDS = 0.05
 BUSY = frozenset(
@@ -46,11 +52,15 @@ class Statement:
 
 @dataclass(frozen=True)
 class DynamoTable:
-    """A table's name with the client that reaches it; `sleep` waits between the rounds of a batch."""
+    """A table's name with the client that reaches it; `sleep` waits between the rounds of a batch.
+
+    The calls of one batch that touch different items go out side by side, up to `calls_at_once`.
+    """
 
     client: "DynamoDBClient"
     name: str
     sleep: Callable[[float], None] = time.sleep
+    calls_at_once: int = CALLS_AT_ONCE
 
     @property
     def subject(self) -> str:
@@ -91,10 +101,18 @@ class DynamoTable:
         Raises:
             ThrottledError (retriable): several rounds in a row brought nothing at all.
         """
-        found: list[Item] = []
-        for start in range(0, len(keys), KEYS_IN_A_CALL):
-            found += self._get_call(list(keys[start : start + KEYS_IN_A_CALL]))
-        return found
+        starts = range(0, len(keys), KEYS_IN_A_CALL)
+        return self._at_once(self._get_call, [list(keys[each : each + KEYS_IN_A_CALL]) for each in starts])
+
+    def _at_once(self, call: Callable[[C], list[T]], arguments: Sequence[C]) -> list[T]:
+        """Make calls that do not wait for each other; returns what they bring, in the arguments' order.
+
+        Where one fails, the others have ended, done, before its error is raised.
+        """
+        if self.calls_at_once == 1 or len(arguments) < 2:  # noqa: PLR2004 - nothing beside it
+            return [each for argument in arguments for each in call(argument)]
+        with ThreadPoolExecutor(min(self.calls_at_once, len(arguments))) as threads:
+            return [each for brought in threads.map(call, arguments) for each in brought]
 
     def _get_call(self, keys: list[Item]) -> list[Item]:
         found: list[Item] = []
@@ -125,10 +143,10 @@ class DynamoTable:
 
         Throttled statements are tried again a few times. A statement that fails stops no other.
         """
-        codes: list[str] = []
-        for call in calls_of(statements):
-            codes += self._statements_call(call)
-        return codes
+        calls = list(calls_of(statements))
+        if len({each.key for each in statements}) < len(statements):  # an item's writes keep their order
+            return [code for call in calls for code in self._statements_call(call)]
+        return self._at_once(self._statements_call, calls)
 
     def _statements_call(self, statements: Sequence[Statement]) -> list[str]:
         codes = [""] * len(statements)

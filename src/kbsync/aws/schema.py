@@ -6,6 +6,7 @@ is neither read nor written.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from kbsync.aws.attributes import attributes_of, item_of
@@ -39,7 +40,7 @@ def checked_table(table: DynamoTable, migrations: Sequence[Migration] = MIGRATIO
         SchemaTooNewError (fatal): a newer kbsync brought the table up; nothing was read or written.
     """
     client = cast("DynamoDBClient", _CheckedClient(table, migrations))  # it passes every call on
-    return DynamoTable(client, table.name, table.sleep)
+    return replace(table, client=client)
 
 
 class _CheckedClient:

@@ -4,6 +4,7 @@ Invariant: no effect starts unless the lease outlives the longest call, so a hol
 nothing in flight; what stalls between this check and its call meets ETag conditions and a newer generation.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -16,10 +17,11 @@ PUBLISHER = "publisher"
 
 
 class PublisherLease:
-    """A held lease that renews itself when it is asked for leave."""
+    """A held lease that renews itself when it is asked for leave; any thread may ask."""
 
     def __init__(self, engine: Engine, lease: Lease) -> None:
         self._engine = engine
+        self._renewing = threading.Lock()
         self.lease = lease
 
     @property
@@ -33,11 +35,15 @@ class PublisherLease:
         Raises:
             LeaseLostError (fatal): another run took over; nothing was written.
         """
+        if self._is_short():
+            with self._renewing:  # of many threads that ask at once, one renews
+                if self._is_short():
+                    self._renew()
+
+    def _is_short(self) -> bool:
         policy = self._engine.policy
-        now = self._engine.now()
         needed = max(policy.call_timeout_seconds, policy.lease_seconds / 2)
-        if self.lease.expires_at - now <= timedelta(seconds=needed):
-            self.ensure_ours()
+        return self.lease.expires_at - self._engine.now() <= timedelta(seconds=needed)
 
     def ensure_outlived(self) -> None:
         """Return where no other run can have taken over while an effect took place.
@@ -50,6 +56,10 @@ class PublisherLease:
 
     def ensure_ours(self) -> None:
         """Renew the lease at once; raise LeaseLostError (fatal) where another run has it."""
+        with self._renewing:
+            self._renew()
+
+    def _renew(self) -> None:
         now = self._engine.now()
         self.lease = self._engine.ledger.renew_lease(
             self.lease, now=now, seconds=self._engine.policy.lease_seconds

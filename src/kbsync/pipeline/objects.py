@@ -12,6 +12,7 @@ from datetime import datetime
 
 from kbsync.errors import LeaseLostError, WriteConflictError
 from kbsync.model import Document, Mark, PutReply, StoredIncident, SyncRecord, SyncStatus
+from kbsync.pipeline.hand import Hand
 from kbsync.pipeline.plan import says_synced
 from kbsync.pipeline.run import Run
 from kbsync.ports import Noted
@@ -36,36 +37,36 @@ def say(run: Run, incidents: Sequence[StoredIncident], status: SyncStatus) -> di
     return {stored.incident_id: said for stored, said in zip(incidents, outcomes, strict=True)}
 
 
-def etag_of(run: Run, key: str) -> str:
+def etag_of(hand: Hand, key: str) -> str:
     """Return the ETag that stands under a key, or an empty text where nothing does."""
-    head = run.engine.documents.head(key)
+    head = hand.engine.documents.head(key)
     return head.etag if head else ""
 
 
 @contextmanager
-def _held(run: Run, incident_id: str) -> Iterator[None]:
+def _held(hand: Hand, incident_id: str) -> Iterator[None]:
     """Hold the lease around one put or delete; where that outlasted it, have the new publisher look again.
 
     The object itself is left to that publisher: it may have adopted, as its own, what came too late.
     """
-    run.lease.ensure()
+    hand.lease.ensure()
     try:
         yield
     finally:
         try:
-            run.lease.ensure_outlived()
+            hand.lease.ensure_outlived()
         except LeaseLostError:
-            run.engine.ledger.mark([Mark(incident_id, run.engine.now(), doubt=True)])
+            hand.engine.ledger.mark([Mark(incident_id, hand.engine.now(), doubt=True)])
             raise
 
 
 def put_object(
-    run: Run, document: Document, key: str, content: bytes, etag: str, incident_id: str
+    hand: Hand, document: Document, key: str, content: bytes, etag: str, incident_id: str
 ) -> PutReply:
     """Put one object on a known ETag; our own fingerprint under the key counts as our put."""
-    documents = run.engine.documents
+    documents = hand.engine.documents
     try:
-        with _held(run, incident_id):
+        with _held(hand, incident_id):
             reply = documents.put(
                 key, content, fingerprint=document.fingerprint, incident_id=incident_id, if_etag=etag
             )
@@ -74,11 +75,11 @@ def put_object(
         if head is None or head.fingerprint != document.fingerprint:
             raise
         return PutReply(head.etag, head.modified_at)
-    run.count(objects_written=1)
+    hand.count(objects_written=1)
     return reply
 
 
-def put_document(run: Run, document: Document, record: SyncRecord, *, whole: bool) -> SyncRecord:
+def put_document(hand: Hand, document: Document, record: SyncRecord, *, whole: bool) -> SyncRecord:
     """Put sidecar, then document, then JSON record, each only where it differs or nothing is known of it.
 
     Returns the record with the ETags and the time of the last put that the knowledge base will see.
@@ -86,40 +87,40 @@ def put_document(run: Run, document: Document, record: SyncRecord, *, whole: boo
     incident_id, latest = record.incident_id, record.published_at
     if whole or record.sidecar_hash != document.sidecar_hash:
         known = record.sidecar_etag
-        reply = put_object(run, document, document.sidecar_key, document.sidecar, known, incident_id)
+        reply = put_object(hand, document, document.sidecar_key, document.sidecar, known, incident_id)
         record, latest = replace(record, sidecar_etag=reply.etag), reply.published_at
     if whole:
-        reply = put_object(run, document, document.key, document.body, record.body_etag, incident_id)
+        reply = put_object(hand, document, document.key, document.body, record.body_etag, incident_id)
         record, latest = replace(record, body_etag=reply.etag), reply.published_at
-    return replace(_put_json_record(run, document, record, whole=whole), published_at=latest)
+    return replace(_put_json_record(hand, document, record, whole=whole), published_at=latest)
 
 
-def _put_json_record(run: Run, document: Document, record: SyncRecord, *, whole: bool) -> SyncRecord:
+def _put_json_record(hand: Hand, document: Document, record: SyncRecord, *, whole: bool) -> SyncRecord:
     if record.json_key and record.json_key != document.json_key:
-        record = delete_json_record(run, record)
+        record = delete_json_record(hand, record)
     if not document.json_key or (record.json_hash == document.json_hash and not whole):
         return record
     key, known = document.json_key, record.json_etag
-    reply = put_object(run, document, key, document.json_record, known, record.incident_id)
+    reply = put_object(hand, document, key, document.json_record, known, record.incident_id)
     return replace(record, json_key=key, json_hash=document.json_hash, json_etag=reply.etag)
 
 
-def delete_json_record(run: Run, record: SyncRecord) -> SyncRecord:
+def delete_json_record(hand: Hand, record: SyncRecord) -> SyncRecord:
     """Delete the JSON record, or what a killed run left under its key; returns the record without it."""
-    key = record.json_key or run.engine.transform.json_key(record.incident_id)
+    key = record.json_key or hand.engine.transform.json_key(record.incident_id)
     if key:
-        delete_object(run, record.incident_id, key, record.json_etag)
+        delete_object(hand, record.incident_id, key, record.json_etag)
     return replace(record, json_key="", json_hash="", json_etag="")
 
 
-def delete_object(run: Run, incident_id: str, key: str, etag: str) -> datetime | None:
+def delete_object(hand: Hand, incident_id: str, key: str, etag: str) -> datetime | None:
     """Delete one object that holds what we know it holds; an absent one is what we want."""
     if not etag:
-        if run.engine.documents.head(key) is not None:
+        if hand.engine.documents.head(key) is not None:
             raise WriteConflictError("an object stands where none was known")
         return None
-    with _held(run, incident_id):
-        at = run.engine.documents.delete(key, if_etag=etag)
+    with _held(hand, incident_id):
+        at = hand.engine.documents.delete(key, if_etag=etag)
     if at is not None:
-        run.count(objects_deleted=1)
+        hand.count(objects_deleted=1)
     return at

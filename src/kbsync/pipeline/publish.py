@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from kbsync.errors import OutageError, RetriableError, WriteConflictError
 from kbsync.model import Save, Stage, State, SyncRecord, sidecar_key
+from kbsync.pipeline.hand import Hand
 from kbsync.pipeline.ingest import owe_job
 from kbsync.pipeline.mark import moved, queued, save_records, settled, tombstone
 from kbsync.pipeline.objects import (
@@ -25,12 +26,13 @@ from kbsync.pipeline.objects import (
     put_document,
     unsay_synced,
 )
+from kbsync.pipeline.pace import OUTAGE_AFTER_REFUSALS
 from kbsync.pipeline.plan import Action, PlannedChange, holds_document, says_synced
 from kbsync.pipeline.run import Run
+from kbsync.pipeline.side_by_side import carry_out
 from kbsync.ports import Noted
 from kbsync.queueing import in_stage
 
-OUTAGE_AFTER_REFUSALS = 5
 _TOUCHING = frozenset({Action.PUBLISH, Action.PUBLISH_SIDECAR, Action.WITHDRAW})
 """What puts or deletes an object, and so must not find `synced: true` on the incident."""
 
@@ -46,21 +48,36 @@ def apply_page(run: Run, planned: Sequence[PlannedChange]) -> None:
     unsaid = unsay_synced(
         run, (change.stored for change, _ in announced if change.stored and change.action in _TOUCHING)
     )
-    finished: list[tuple[SyncRecord, str]] = []
+    hands = []
+    for change, record in announced:
+        said = unsaid.get(change.incident_id)
+        if said is Noted.CHANGED:
+            run.again.append(change.incident_id)
+        else:
+            hands.append(Hand(run, _unless_it_says_synced(change, said), record))
     try:
-        for change, record in announced:
-            if unsaid.get(change.incident_id) is Noted.CHANGED:
-                run.again.append(change.incident_id)
-                continue
-            possible = _unless_it_says_synced(change, unsaid.get(change.incident_id))
-            finished.extend((done, record.due) for done in _carry_out(run, possible, record))
+        carry_out(run, hands, _work)
     finally:
+        finished = [saved for hand in hands for saved in _tell(run, hand)]
         _owe(run, finished)
         save_records(run, finished)
+    _end_of_page(run, hands)
     # With our generation: a record that this very run has saved would fence off its own older copy.
     ours = run.lease.generation
     run.engine.ledger.drop([Save(replace(record, generation=ours), due) for record, due in run.forget])
     run.forget.clear()
+
+
+def _end_of_page(run: Run, hands: Sequence[Hand]) -> None:
+    """Count what the deadline left; where the service is down, leave the drain.
+
+    That is so after refusals in a row, or where many were in hand at once and none of them was done.
+    """
+    refused = [hand.refusal for hand in hands if hand.refusal is not None]
+    none_done = len(refused) >= OUTAGE_AFTER_REFUSALS and not any(hand.counts_as_tried for hand in hands)
+    if none_done or any(hand.is_last_straw for hand in hands):
+        raise OutageError(f"{len(refused)} refusals, the last: {refused[-1]}")
+    run.waiting += sum(not hand.began for hand in hands)
 
 
 def _unless_it_says_synced(change: PlannedChange, unsaid: Noted | None) -> PlannedChange:
@@ -99,51 +116,67 @@ def _announce(run: Run, planned: Sequence[PlannedChange]) -> list[tuple[PlannedC
     return announced
 
 
-def _carry_out(run: Run, change: PlannedChange, record: SyncRecord) -> list[SyncRecord]:
-    """Carry one decision out; returns the record to save, or nothing where the entry stays as it is."""
+def _work(hand: Hand) -> None:
+    """Carry one decision out; what came of it stands in the hand."""
+    change, record = hand.change, hand.record
     try:
-        done = _EFFECTS[change.action](run, change, record)
+        hand.saved = _EFFECTS[change.action](hand, change, record)
     except WriteConflictError:
-        run.again.append(change.incident_id)
-        return [_with_known_etags(run, record, change)]
+        hand.again = True
+        hand.saved = _with_known_etags(hand, record, change)
     except RetriableError as error:
-        run.refusals_in_a_row += 1
+        hand.refusal = error
+    hand.is_done = True
+
+
+def _tell(run: Run, hand: Hand) -> list[tuple[SyncRecord, str]]:
+    """Tell the run what one hand did; returns the record to save with the due that was read, if any."""
+    run.count(**hand.counts)
+    if hand.again:
+        run.again.append(hand.change.incident_id)
+    if hand.forget:
+        run.forget.append((hand.record, hand.record.due))
+    if hand.failure:
+        run.fail(hand.change.incident_id, hand.failure)
+    saved = hand.saved
+    if hand.refusal is not None:
         run.waiting += 1
-        if run.refusals_in_a_row >= OUTAGE_AFTER_REFUSALS:
-            raise OutageError(f"{run.refusals_in_a_row} refusals in a row, the last: {error}") from error
-        # Behind the others: what a service always refuses must not keep them from their turn.
-        wait = timedelta(seconds=run.engine.policy.backoff_seconds)
-        return [queued(record, Stage.PUBLISH, at=run.later() + wait, shards=run.engine.policy.shards)]
-    if change.action is not Action.REJECT:
-        run.refusals_in_a_row = 0
+        saved = None if hand.is_last_straw else _behind_the_others(run, hand.record)
+    elif hand.counts_as_tried:
         run.tried += 1
-    return [done] if done is not None else []
+    return [(saved, hand.record.due)] if saved is not None else []
 
 
-def _with_known_etags(run: Run, record: SyncRecord, change: PlannedChange) -> SyncRecord:
+def _behind_the_others(run: Run, record: SyncRecord) -> SyncRecord:
+    """Put an incident back whose put was refused: it must not keep the others from their turn."""
+    wait = timedelta(seconds=run.engine.policy.backoff_seconds)
+    return queued(record, Stage.PUBLISH, at=run.later() + wait, shards=run.engine.policy.shards)
+
+
+def _with_known_etags(hand: Hand, record: SyncRecord, change: PlannedChange) -> SyncRecord:
     """Return the record with the ETags that stand now: the incident is read again before they are used."""
     key = change.document_key
-    json_key = record.json_key or run.engine.transform.json_key(change.incident_id)
+    json_key = record.json_key or hand.engine.transform.json_key(change.incident_id)
     return replace(
         record,
         document_key=key,
-        body_etag=etag_of(run, key),
-        sidecar_etag=etag_of(run, sidecar_key(key)),
+        body_etag=etag_of(hand, key),
+        sidecar_etag=etag_of(hand, sidecar_key(key)),
         json_key=json_key,
-        json_etag=etag_of(run, json_key) if json_key else "",
+        json_etag=etag_of(hand, json_key) if json_key else "",
         fingerprint="",
     )
 
 
-def _publish(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
+def _publish(hand: Hand, change: PlannedChange, record: SyncRecord) -> SyncRecord:
     document = change.document
     assert document is not None  # noqa: S101 - decide() pairs these actions with a document
     whole = change.action is Action.PUBLISH
-    record = put_document(run, document, record, whole=whole)
-    run.count(**{"published" if whole else "metadata_only": 1})
+    record = put_document(hand, document, record, whole=whole)
+    hand.count(**{"published" if whole else "metadata_only": 1})
     record = replace(
-        _rendered(run, change, record),
-        attempts=_attempts_so_far(run, change, record),
+        _rendered(hand, change, record),
+        attempts=_attempts_so_far(hand, change, record),
         document_key=document.key,
         fingerprint=document.fingerprint,
         body_hash=document.body_hash,
@@ -151,91 +184,91 @@ def _publish(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
         redactions=document.redactions,
         notes=document.notes,
     )
-    return _await_confirmation(run, record, State.PUBLISHED, "")
+    return _await_confirmation(hand, record, State.PUBLISHED, "")
 
 
-def _attempts_so_far(run: Run, change: PlannedChange, record: SyncRecord) -> int:
+def _attempts_so_far(hand: Hand, change: PlannedChange, record: SyncRecord) -> int:
     """Return the attempts of this very content under these very rules: anything else begins anew."""
     known = (record.source_version, record.rendered_by)
-    return record.attempts if known == (change.source_version, run.engine.transform.rendered_by) else 0
+    return record.attempts if known == (change.source_version, hand.engine.transform.rendered_by) else 0
 
 
-def _rendered(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
+def _rendered(hand: Hand, change: PlannedChange, record: SyncRecord) -> SyncRecord:
     return replace(
         record,
         source_version=change.source_version,
-        rendered_by=run.engine.transform.rendered_by,
+        rendered_by=hand.engine.transform.rendered_by,
         expires_at=None,
         deleted=change.stored is None and record.deleted,
     )
 
 
-def _await_confirmation(run: Run, record: SyncRecord, state: State, reason: str) -> SyncRecord:
-    now = run.engine.now()
-    record = moved(record, state, reason, run_id=run.run_id, at=now)
-    return queued(record, Stage.CONFIRM, at=now, shards=run.engine.policy.shards)
+def _await_confirmation(hand: Hand, record: SyncRecord, state: State, reason: str) -> SyncRecord:
+    now = hand.engine.now()
+    record = moved(record, state, reason, run_id=hand.run_id, at=now)
+    return queued(record, Stage.CONFIRM, at=now, shards=hand.engine.policy.shards)
 
 
-def _reconfirm(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
-    run.count(unchanged=1)
-    return _await_confirmation(run, _rendered(run, change, record), State.PUBLISHED, "")
+def _reconfirm(hand: Hand, change: PlannedChange, record: SyncRecord) -> SyncRecord:
+    hand.count(unchanged=1)
+    return _await_confirmation(hand, _rendered(hand, change, record), State.PUBLISHED, "")
 
 
-def _unchanged(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord | None:
+def _unchanged(hand: Hand, change: PlannedChange, record: SyncRecord) -> SyncRecord | None:
     """Nothing to put; an indexed incident whose map was reset by its owner says `synced: true` again."""
-    run.count(unchanged=1)
+    hand.count(unchanged=1)
     if record.state is State.QUARANTINED:
         return settled(record)
-    record = _rendered(run, change, record)
+    record = _rendered(hand, change, record)
     if record.reason:  # the deletion brake held it, and it is wanted again
-        record = moved(record, record.state, "", run_id=run.run_id, at=run.engine.now())
+        record = moved(record, record.state, "", run_id=hand.run_id, at=hand.engine.now())
     if says_synced(change.stored):
         return settled(record)
-    return queued(record, Stage.CONFIRM, at=run.engine.now(), shards=run.engine.policy.shards)
+    return queued(record, Stage.CONFIRM, at=hand.engine.now(), shards=hand.engine.policy.shards)
 
 
-def _withdraw(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
+def _withdraw(hand: Hand, change: PlannedChange, record: SyncRecord) -> SyncRecord:
     """Delete the document, then its sidecar; gone is a fact only when the knowledge base says so.
 
     What is absent already was deleted at an unknown moment by a killed run: now is an upper bound of it.
     """
     each, key = record.incident_id, record.document_key
-    removed_at = delete_object(run, each, key, record.body_etag) or run.engine.now()
-    sidecar_at = delete_object(run, each, sidecar_key(key), record.sidecar_etag) or removed_at
-    run.count(withdrawn=1)
+    removed_at = delete_object(hand, each, key, record.body_etag) or hand.engine.now()
+    sidecar_at = delete_object(hand, each, sidecar_key(key), record.sidecar_etag) or removed_at
+    hand.count(withdrawn=1)
     gone_at = max(removed_at, sidecar_at)
     if record.published_at and record.state is State.WITHDRAWING and not holds_document(record):
         gone_at = record.published_at  # deleted by an earlier run: nothing new to wait for
-    record = _rendered(run, change, delete_json_record(run, record))
+    record = _rendered(hand, change, delete_json_record(hand, record))
     record = replace(record, published_at=gone_at, body_etag="", sidecar_etag="")
-    return _await_confirmation(run, record, State.WITHDRAWING, change.reason)
+    return _await_confirmation(hand, record, State.WITHDRAWING, change.reason)
 
 
-def _look(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord | None:
+def _look(hand: Hand, change: PlannedChange, record: SyncRecord) -> SyncRecord | None:
     """Nothing is known to be published: make sure, then note the exclusion or forget the record."""
-    key = change.document_key or run.engine.transform.document_key(change.incident_id)
-    json_key = run.engine.transform.json_key(change.incident_id)
-    if any(etag_of(run, each) for each in (key, sidecar_key(key), json_key) if each):
-        run.again.append(change.incident_id)
-        return _with_known_etags(run, record, replace(change, document_key=key))
+    key = change.document_key or hand.engine.transform.document_key(change.incident_id)
+    json_key = hand.engine.transform.json_key(change.incident_id)
+    if any(etag_of(hand, each) for each in (key, sidecar_key(key), json_key) if each):
+        hand.again = True
+        return _with_known_etags(hand, record, replace(change, document_key=key))
     if change.target is State.EXCLUDED:
         if record.state is not State.EXCLUDED:
-            run.count(excluded=1)
-        record = _rendered(run, change, record)
-        return settled(moved(record, State.EXCLUDED, change.reason, run_id=run.run_id, at=run.engine.now()))
+            hand.count(excluded=1)
+        record = _rendered(hand, change, record)
+        return settled(moved(record, State.EXCLUDED, change.reason, run_id=hand.run_id, at=hand.engine.now()))
     if record.state is State.WITHDRAWN:
-        return settled(tombstone(record, at=run.engine.now()))
-    run.forget.append((record, record.due))
+        return settled(tombstone(record, at=hand.engine.now()))
+    hand.forget = True
     return None
 
 
-def _reject(run: Run, change: PlannedChange, record: SyncRecord) -> SyncRecord:
+def _reject(hand: Hand, change: PlannedChange, record: SyncRecord) -> SyncRecord:
     """Put the incident back with its reason; the last good document stays, shown as stale."""
-    run.fail(change.incident_id, change.reason)
-    attempts = _attempts_so_far(run, change, record)
-    record = replace(_rendered(run, change, record), attempts=attempts)
-    record = moved(record, State.PENDING, change.reason, run_id=run.run_id, at=run.engine.now())
-    return queued(record, Stage.PUBLISH, at=run.later(), shards=run.engine.policy.shards)
+    hand.failure = change.reason
+    attempts = _attempts_so_far(hand, change, record)
+    record = replace(_rendered(hand, change, record), attempts=attempts)
+    record = moved(record, State.PENDING, change.reason, run_id=hand.run_id, at=hand.engine.now())
+    return queued(record, Stage.PUBLISH, at=hand.later(), shards=hand.engine.policy.shards)
 
 
 _EFFECTS = {

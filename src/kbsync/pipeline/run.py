@@ -15,6 +15,7 @@ from kbsync.freshness import Freshness
 from kbsync.knowledge import IngestionJob
 from kbsync.model import SyncRecord
 from kbsync.pipeline.lease import PublisherLease
+from kbsync.pipeline.pace import Pace
 from kbsync.run_report import RunError, RunReport
 
 Progress = Callable[[str, int, int | None], None]
@@ -56,7 +57,6 @@ class Run:
     suspects: set[str] = field(default_factory=set)
     """Incidents that were in hand when a run died: worked on last, one by one."""
     tried: int = 0
-    refusals_in_a_row: int = 0
     shards: int = 1
     """How many shards of the queues this run reads."""
     waiting: int = 0
@@ -79,6 +79,11 @@ class Run:
     systemic: bool = False
     job_failed: bool = False
     """The ingestion job itself failed: what it did not take is nobody's own fault."""
+    pace: Pace = field(init=False)
+    """How many incidents are in hand at once; what a page learnt of it holds for the next."""
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.engine.policy.publish_at_once, self.engine.policy.publish_bytes)
 
     @property
     def run_id(self) -> str:
