@@ -136,9 +136,10 @@ def test_second_put_asks_obstore_for_what_the_first_asked_boto3(
 ) -> None:
     store = a_store(kms_key_id=kms_key_id)
     bucket.requests.clear()
-    store._lean, lean = None, store._lean
+    puts = store._puts
+    puts._lean, lean = None, puts._lean
     put(store, etag)
-    store._lean = lean
+    puts._lean = lean
 
     put(store, etag)
 
@@ -211,7 +212,7 @@ def test_time_of_a_put_is_s3s_own_plus_what_has_passed() -> None:
 def test_s3s_clock_is_looked_at_again_by_a_put_of_boto3(bucket: Bucket) -> None:
     store = a_store()
     passed = [0.0]
-    store._time = S3Time(lambda: passed[0], lambda: passed[0])
+    store._puts._time = S3Time(lambda: passed[0], lambda: passed[0])
     bucket.requests.clear()
 
     for at in (0.0, 1.0, LOOK_EVERY_SECONDS - 1, LOOK_EVERY_SECONDS, LOOK_EVERY_SECONDS + 1):
@@ -247,8 +248,8 @@ def test_credentials_are_those_of_boto3s_chain_when_they_are_used(
 
 def test_credentials_that_are_gone_are_access_denied(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     store = a_store()
-    assert store._lean is not None
-    monkeypatch.setitem(vars(store._lean._clients), "credentials", None)
+    assert store._puts._lean is not None
+    monkeypatch.setitem(vars(store._puts._lean._clients), "credentials", None)
     bucket.requests.clear()
 
     with pytest.raises(AccessDeniedError, match="credentials"):

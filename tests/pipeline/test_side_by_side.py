@@ -260,7 +260,8 @@ def test_lease_lost_in_one_hand_ends_the_run_and_marks_what_it_had_done(tmp_path
     """A put that outlasted the lease is looked at again by the new publisher; no other is begun."""
     home = a_wide_home(tmp_path)
     many(home)
-    taken = []
+    taken: list[Lease] = []
+    is_taken = threading.Event()
 
     def meet(key: str) -> None:
         if key == f"incidents/{MANY[0]}.md.metadata.json":
@@ -271,9 +272,11 @@ def test_lease_lost_in_one_hand_ends_the_run_and_marks_what_it_had_done(tmp_path
                     "publisher", "rival", now=home.clock(), seconds=120, grace_seconds=60
                 )
             )
+            is_taken.set()
+        is_taken.wait(5)
 
     with pytest.raises(LeaseLostError):
-        sync_once(with_store(home, Store(home.documents, meet)))
+        sync_once(with_store(home, Store(home.documents, meet, wait_for=AT_ONCE)))
 
     home.ledger.release_lease(taken[0])
     home.clock.forward(minutes=10)

@@ -5,9 +5,7 @@ ETag and is sent once; what became of a lost reply is told by `head`, never gues
 """
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,7 +14,7 @@ from botocore.exceptions import ClientError
 from kbsync.aws.aws_errors import code_of, status_of, translated_aws_errors
 from kbsync.aws.clients import Clients
 from kbsync.aws.lean_puts import LeanPuts
-from kbsync.aws.s3_time import S3Time
+from kbsync.aws.object_puts import ObjectPuts, Put, date_of
 from kbsync.errors import AccessDeniedError, UnavailableError, WriteConflictError
 from kbsync.model import Clock, ObjectHead, PutReply
 from kbsync.ports import ObjectVersion, Page
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import (
         HeadObjectOutputTypeDef,
         ListObjectVersionsRequestTypeDef,
-        PutObjectRequestTypeDef,
         ResponseMetadataTypeDef,
     )
 
@@ -70,9 +67,7 @@ class S3DocumentStore:
         self._clients = clients
         self._bucket = bucket
         self._prefix = prefix
-        self._kms_key_id = kms_key_id
-        self._lean = lean
-        self._time = S3Time()
+        self._puts = ObjectPuts(clients, bucket, kms_key_id=kms_key_id, lean=lean)
         self._now = now
 
     def put(self, key: str, content: bytes, *, fingerprint: str, incident_id: str, if_etag: str) -> PutReply:
@@ -84,59 +79,22 @@ class S3DocumentStore:
             UnavailableError (retriable): the object may have been stored; `head` tells.
             AccessDeniedError, ConfigInvalidError (fatal): the hint names what to grant or to correct.
         """
-        sent = _Put(
+        sent = Put(
             self._checked(key),
             content,
             _CONTENT_TYPES.get(key.rpartition(".")[2], _OTHER_CONTENT_TYPE),
             self._metadata(fingerprint, incident_id),
             if_etag,
         )
-        is_lean = self._lean is not None and self._lean.are_ready and self._time.is_known
         with translated_aws_errors(self._subject):
             try:
-                return self._put_leanly(sent) if is_lean else self._put_by_boto3(sent)
+                etag, at = self._puts.put(sent)
             except ClientError as error:
                 self._raise_if_passing(error)
                 if code_of(error) not in _CONFLICTS:
                     raise
                 raise _conflict(key) from error
-
-    def _put_leanly(self, sent: "_Put") -> PutReply:
-        """Put by the client that tells no time: S3's is at most what its clock has come to since."""
-        assert self._lean is not None  # noqa: S101 - asked by `put`
-        etag = self._lean.put(
-            sent.key,
-            sent.content,
-            content_type=sent.content_type,
-            metadata=sent.metadata,
-            if_etag=sent.if_etag,
-        )
-        return PutReply(etag, self._time.latest() + CLOCK_ALLOWANCE)
-
-    def _put_by_boto3(self, sent: "_Put") -> PutReply:
-        """Put by boto3, and learn what S3's clock says."""
-        request: PutObjectRequestTypeDef = {
-            "Bucket": self._bucket,
-            "Key": sent.key,
-            "Body": sent.content,
-            "ContentType": sent.content_type,
-            "ChecksumAlgorithm": "SHA256",
-            "Metadata": sent.metadata,
-        }
-        if sent.if_etag:
-            request["IfMatch"] = f'"{sent.if_etag}"'
-        else:
-            request["IfNoneMatch"] = "*"
-        if self._kms_key_id:
-            request["ServerSideEncryption"] = "aws:kms"
-            request["SSEKMSKeyId"] = self._kms_key_id
-            request["BucketKeyEnabled"] = True
-        asked_at = self._time.moment()
-        reply = self._clients.s3_once.put_object(**request)
-        said = _date_of(reply["ResponseMetadata"])
-        if said is not None:
-            self._time.learn(said, asked_at)
-        return PutReply(_bare(reply["ETag"]), (said or self._now()) + CLOCK_ALLOWANCE)
+        return PutReply(etag, (at or self._now()) + CLOCK_ALLOWANCE)
 
     def delete(self, key: str, *, if_etag: str) -> datetime | None:
         """Delete the object with this ETag; returns S3's time, None where it was already absent; sent once.
@@ -284,14 +242,8 @@ class S3DocumentStore:
         return metadata
 
     def _time_of(self, reply: "ResponseMetadataTypeDef") -> datetime:
-        """Return S3's clock at the reply plus the allowance; ours where a gateway took the header away.
-
-        Never earlier than what an earlier put was given, whose time may be a moment late.
-        """
-        said = _date_of(reply)
-        if said is not None and self._time.is_known:
-            said = max(said, self._time.latest())
-        return (said or self._now()) + CLOCK_ALLOWANCE
+        """Return S3's clock at the reply plus the allowance; ours where a gateway took the header away."""
+        return (self._puts.not_before_a_put(date_of(reply)) or self._now()) + CLOCK_ALLOWANCE
 
     @staticmethod
     def _head_of(key: str, found: "HeadObjectOutputTypeDef") -> ObjectHead:
@@ -302,22 +254,6 @@ class S3DocumentStore:
             found["LastModified"] + CLOCK_ALLOWANCE,
             found["Metadata"].get("fingerprint", ""),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Put:
-    """One object as it is sent, by whichever client."""
-
-    key: str
-    content: bytes
-    content_type: str
-    metadata: dict[str, str]
-    if_etag: str
-
-
-def _date_of(reply: "ResponseMetadataTypeDef") -> datetime | None:
-    said = reply["HTTPHeaders"].get("date", "")
-    return parsedate_to_datetime(said) if said else None
 
 
 def _bare(etag: str) -> str:
