@@ -71,8 +71,8 @@ class AwsTables:
             incidents["AttributeDefinitions"] = list(incidents["AttributeDefinitions"])[:2]
         self.client.create_table(**incidents)
         self.client.create_table(**ledger)
-        self.incidents = DynamoTable(self.client, incidents["TableName"], self.slept.append)
-        self.records = DynamoTable(self.client, ledger["TableName"], self.slept.append)
+        self.incidents = DynamoTable(self.client, incidents["TableName"], self.slept.append, 1)
+        self.records = DynamoTable(self.client, ledger["TableName"], self.slept.append, 1)
         self.marks = RecordMarks(self.records, self.shards, self.clock)
         self.store = DynamoIncidentStore(self.incidents, self.marks, WATCHED)
         self.ledger = DynamoLedger(self.records, self.shards, self.clock)

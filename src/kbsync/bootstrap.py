@@ -18,7 +18,7 @@ from kbsync.engine import Engine, Place, Policy
 from kbsync.errors import MissingExtraError, RetriableError, UsageError
 from kbsync.model import Clock
 from kbsync.pipeline.discover import turn_marking_on
-from kbsync.setting_types import Rule
+from kbsync.setting_types import by_attribute
 from kbsync.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ ALERTS = "alerts.jsonl"
 
 AWS_PROBES = 5
 """How many incidents of each kind a run on AWS probes where nobody says: ten retrievals and a few more."""
-PUBLISHED_AT_ONCE = {"aws": 32, "local": 1}
-"""What hides S3\'s latency; files are made durable one after another whoever asks (docs/PERFORMANCE.md)."""
 
 LOCAL_HINT = "pip install 'kbsync[local]'"
 
@@ -150,7 +148,7 @@ def policy_of(settings: Settings) -> Policy:
         closed_statuses=settings.closed_statuses,
         other_statuses=settings.other_statuses,
         page_size=settings.batch_size,
-        publish_at_once=settings.publish_concurrency or PUBLISHED_AT_ONCE[settings.backend],
+        publish_at_once=settings.published_at_once,
         publish_bytes=settings.publish_bytes,
         max_attempts=settings.max_attempts,
         backoff_seconds=settings.retry_backoff_seconds,
@@ -193,17 +191,10 @@ def rules_of(settings: Settings) -> "TransformRules":
         timezone=settings.timezone,
         date_order=settings.date_order,
         metadata_budget_bytes=settings.metadata_budget_bytes,
-        exclude=_by_attribute(settings.exclude),
-        confidential=_by_attribute(settings.confidential),
+        exclude=by_attribute(settings.exclude),
+        confidential=by_attribute(settings.confidential),
         require_resolution=settings.require_resolution,
     )
-
-
-def _by_attribute(rules: tuple[Rule, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    grouped: dict[str, tuple[str, ...]] = {}
-    for name, value in rules:
-        grouped[name] = (*grouped.get(name, ()), value)
-    return tuple(grouped.items())
 
 
 def _build_local(settings: Settings, now: Clock, sleep: Callable[[float], None]) -> Engine:
@@ -280,10 +271,8 @@ def _build_aws(settings: Settings, now: Clock, sleep: Callable[[float], None]) -
 
     clients = Clients(settings.aws_region or None)
     transform = IncidentTransform(rules_of(settings))
-    incidents = DynamoTable(clients.dynamodb, settings.incidents_table, calls_at_once=TABLE_CALLS_AT_ONCE)
-    ledger = checked_table(
-        DynamoTable(clients.dynamodb, settings.kbsync_table, calls_at_once=TABLE_CALLS_AT_ONCE)
-    )
+    incidents = DynamoTable(clients.dynamodb, settings.incidents_table)
+    ledger = checked_table(DynamoTable(clients.dynamodb, settings.kbsync_table))
     marks = RecordMarks(ledger, settings.queue_shards, now)
     lean = LeanPuts(clients, settings.s3_bucket, kms_key_id=settings.s3_kms_key_id)
     topic = settings.alert_topic_arn

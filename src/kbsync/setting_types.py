@@ -53,3 +53,11 @@ Seconds = Annotated[float, Field(ge=0, le=_A_WEEK)]
 Folder = Annotated[Path, BeforeValidator(_path)]
 Upper = BeforeValidator(_upper)
 OptionalNumber = BeforeValidator(_optional_number)
+
+
+def by_attribute(rules: tuple[Rule, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return rules as each attribute with all the values that make one hold."""
+    grouped: dict[str, tuple[str, ...]] = {}
+    for name, value in rules:
+        grouped[name] = (*grouped.get(name, ()), value)
+    return tuple(grouped.items())

@@ -200,6 +200,11 @@ class Settings(BaseModel):
             raise ValueError("must be a JSON object")
         return value
 
+    @property
+    def published_at_once(self) -> int:
+        """How many incidents are in hand at once: many hide S3's latency; files are written one by one."""
+        return self.publish_concurrency or (32 if self.backend == "aws" else 1)
+
     def origin(self, name: str) -> str:
         """Return where a value came from: flag, environment, file or default."""
         return self._origins.get(name, "default")

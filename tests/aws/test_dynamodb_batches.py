@@ -1,5 +1,6 @@
 """What DynamoDB leaves undone inside a good answer: unprocessed keys, failed statements, throttles."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,9 +11,11 @@ import pytest
 from aws_tables import Answer, AwsTables, answering, losing_first_reply, refusal, service
 from kbsync.aws.attributes import value_of
 from kbsync.aws.dynamo_table import Statement, calls_of, quoted
+from kbsync.aws.record_statements import save_statement
 from kbsync.errors import (
     AccessDeniedError,
     ConfigInvalidError,
+    FatalError,
     ThrottledError,
     UnavailableError,
     UsageError,
@@ -403,3 +406,78 @@ def test_statements_are_cut_by_number_size_and_item() -> None:
 
 def test_names_are_quoted_as_partiql_quotes_them() -> None:
     assert quoted('od"d') == '"od""d"'
+
+
+SEEN = 'UPDATE {} SET "seen" = ? WHERE "incident_id" = ? AND "sk" = ?'
+
+
+def test_calls_of_one_batch_go_side_by_side_and_their_answers_keep_its_order(tables: AwsTables) -> None:
+    """Three calls are under way before any is answered; each code stands where its statement did."""
+    tables.put_many([item(f"INC-{n}") for n in range(60) if n != 33])
+    wide = replace(tables.incidents, calls_at_once=8)
+    under_way = threading.Barrier(3)
+
+    class Client:
+        def batch_execute_statement(self, **asked: Any) -> Any:
+            under_way.wait(10)
+            return tables.client.batch_execute_statement(**asked)
+
+    updates = [
+        Statement(
+            f"INC-{n}",
+            SEEN.format(quoted(wide.name)),
+            [value_of("yes"), value_of(f"INC-{n}"), value_of("METADATA")],
+        )
+        for n in range(60)
+    ]
+
+    codes = replace(wide, client=Client()).run_statements(updates)  # type: ignore[arg-type] # one call of it
+
+    assert [n for n, code in enumerate(codes) if code] == [33]
+    assert len(tables.store.read([f"INC-{n}" for n in range(60)])) == 59
+
+
+def test_call_that_fails_beside_others_is_raised_when_they_have_ended(tables: AwsTables) -> None:
+    """What the others wrote stays, as the port says: repeat it."""
+    written = marked_saves(tables, 60)
+    wide = replace(tables.records, calls_at_once=8)
+    first = threading.Lock()
+
+    class Client:
+        refused = False
+
+        def batch_execute_statement(self, **asked: Any) -> Any:
+            with first:
+                refuse, self.refused = not self.refused, True
+            if refuse:
+                return tables.client.batch_execute_statement(Statements=[])
+            return tables.client.batch_execute_statement(**asked)
+
+    statements = [save_statement(wide.name, save) for save in written]
+    with pytest.raises(FatalError):
+        replace(wide, client=Client()).run_statements(statements)  # type: ignore[arg-type] # one call of it
+
+    indexed = [
+        each
+        for each in tables.ledger.records([s.record.incident_id for s in written]).values()
+        if not each.due
+    ]
+    assert len(indexed) in (35, 50)
+
+
+def test_statements_on_one_item_are_never_sent_side_by_side(tables: AwsTables) -> None:
+    """The second one of an item waits for the first."""
+    tables.put_many([item("INC-1")])
+    inside = []
+
+    class Client:
+        def batch_execute_statement(self, **asked: Any) -> Any:
+            inside.append(threading.current_thread())
+            return tables.client.batch_execute_statement(**asked)
+
+    text = SEEN.format(quoted(tables.incidents.name))
+    twice = [Statement("INC-1", text, [*map(value_of, (seen, "INC-1", "METADATA"))]) for seen in ("a", "b")]
+    replace(tables.incidents, client=Client(), calls_at_once=8).run_statements(twice)  # type: ignore[arg-type]
+
+    assert inside == [threading.current_thread()] * 2
+    assert tables.store.read(["INC-1"])["INC-1"].attributes["seen"] == "b"

@@ -112,7 +112,8 @@ class DynamoTable:
         if self.calls_at_once == 1 or len(arguments) < 2:  # noqa: PLR2004 - nothing beside it
             return [each for argument in arguments for each in call(argument)]
         with ThreadPoolExecutor(min(self.calls_at_once, len(arguments))) as threads:
-            return [each for brought in threads.map(call, arguments) for each in brought]
+            begun = [threads.submit(call, argument) for argument in arguments]
+        return [each for brought in begun for each in brought.result()]
 
     def _get_call(self, keys: list[Item]) -> list[Item]:
         found: list[Item] = []
