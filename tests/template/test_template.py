@@ -83,6 +83,7 @@ def test_variables_make_valid_settings(stack: Stack, function: str) -> None:
     ("parameter", "name"),
     [
         ("BatchSize", "batch_size"),
+        ("PublishBytes", "publish_bytes"),
         ("MaxAttempts", "max_attempts"),
         ("RetryBackoffSeconds", "retry_backoff_seconds"),
         ("QueueShards", "queue_shards"),
