@@ -80,6 +80,14 @@ class Transform(Protocol):
         """
         ...
 
+    def title(self, stored: StoredIncident) -> str | None:
+        """Return the title as it may be shown; None where there is none, or the incident is confidential."""
+        ...
+
+    def shown(self, text: str) -> str:
+        """Return any text of an incident as it may be shown: one line, redacted."""
+        ...
+
     def document_key(self, incident_id: str) -> str:
         """Return the stable key of an incident's document, derived from its id alone."""
         ...

@@ -88,6 +88,12 @@ class _NothingWanted:
     def has_writeup(self, stored: StoredIncident) -> bool:
         return self.inner.has_writeup(stored)
 
+    def title(self, stored: StoredIncident) -> str | None:
+        return self.inner.title(stored)
+
+    def shown(self, text: str) -> str:
+        return self.inner.shown(text)
+
     def document_key(self, incident_id: str) -> str:
         return self.inner.document_key(incident_id)
 

@@ -18,7 +18,7 @@ def records_view(engine: Engine, *, state: State | None, cursor: str, limit: int
     """
     page = engine.ledger.list_records(state=state, cursor=cursor, limit=limit)
     stored = engine.incidents.read([record.incident_id for record in page.items])
-    rows = [_row(record.incident_id, record, stored.get(record.incident_id)) for record in page.items]
+    rows = [_row(engine, record.incident_id, record, stored.get(record.incident_id)) for record in page.items]
     return {"rows": rows, "next": page.cursor}
 
 
@@ -31,15 +31,18 @@ def incidents_view(engine: Engine, *, status: str, cursor: str, limit: int) -> V
     ids = [each.incident_id for each in page.items]
     stored = engine.incidents.read(ids)
     records = engine.ledger.records(ids)
-    return {"rows": [_row(each, records.get(each), stored.get(each)) for each in ids], "next": page.cursor}
+    return {
+        "rows": [_row(engine, each, records.get(each), stored.get(each)) for each in ids],
+        "next": page.cursor,
+    }
 
 
-def _row(incident_id: str, record: SyncRecord | None, stored: StoredIncident | None) -> View:
+def _row(engine: Engine, incident_id: str, record: SyncRecord | None, stored: StoredIncident | None) -> View:
     return {
         "incident_id": incident_id,
-        "title": _text(stored, "title"),
-        "severity": _text(stored, "severity"),
-        "status": _text(stored, "status") if stored else None,
+        "title": _cut(engine.transform.title(stored)) if stored else None,
+        "severity": _text(engine, stored, "severity"),
+        "status": _text(engine, stored, "status"),
         "incident_exists": stored is not None,
         "state": str(record.state) if record else None,
         "reason": record.reason if record else "",
@@ -49,6 +52,10 @@ def _row(incident_id: str, record: SyncRecord | None, stored: StoredIncident | N
     }
 
 
-def _text(stored: StoredIncident | None, name: str) -> str | None:
+def _text(engine: Engine, stored: StoredIncident | None, name: str) -> str | None:
     value = stored.attributes.get(name) if stored else None
-    return cut(value, TITLE_CHARACTERS) if isinstance(value, str) else None
+    return _cut(engine.transform.shown(value)) if isinstance(value, str) else None
+
+
+def _cut(text: str | None) -> str | None:
+    return cut(text, TITLE_CHARACTERS) if text is not None else None

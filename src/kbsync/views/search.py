@@ -156,7 +156,7 @@ def _hit_view(engine: Engine, query: str, hit: Hit, known: _Known) -> View:
         "affected_systems": sections["affected_systems"],
         **{name: metadata.get(name) for name in _LABELS},
         "link": metadata.get("source_url"),
-        "closed_at": _closed_at(stored.attributes) if stored else None,
+        "closed_at": _closed_at(engine, stored.attributes) if stored else None,
         "document_key": hit.document_key,
         "state": str(record.state) if record else None,
         "stale": checked and is_stale(hit, record, document),
@@ -172,12 +172,12 @@ def _whole_document(engine: Engine, hit: Hit) -> str:
         return hit.text
 
 
-def _closed_at(attributes: Attributes) -> str | None:
-    """Return when the incident was closed, as somebody wrote it."""
+def _closed_at(engine: Engine, attributes: Attributes) -> str | None:
+    """Return when the incident was closed, as somebody wrote it, redacted."""
     resolution = attributes.get("resolution")
     inner = resolution.get("resolved_at") if isinstance(resolution, Mapping) else None
     closed_at = attributes.get("resolved_at") or inner
-    return cut(closed_at, _DATE_CHARACTERS) if isinstance(closed_at, str) else None
+    return cut(engine.transform.shown(closed_at), _DATE_CHARACTERS) if isinstance(closed_at, str) else None
 
 
 def _not_searchable(question: Question, known: _Known, told: set[str]) -> list[View]:

@@ -41,8 +41,8 @@ def explain_view(engine: Engine, incident_id: str, *, paused: bool = False) -> V
     return {
         "incident_id": incident_id,
         "incident_exists": stored is not None,
-        "incident_status": _text(stored, "status"),
-        "title": _text(stored, "title"),
+        "incident_status": _status(engine, stored),
+        "title": engine.transform.title(stored) if stored else None,
         "state": str(record.state) if record else None,
         "reason": known.reason,
         "attempts": known.attempts,
@@ -53,7 +53,7 @@ def explain_view(engine: Engine, incident_id: str, *, paused: bool = False) -> V
         "ingestion_job_id": known.ingestion_job_id,
         "redactions": dict(known.redactions),
         "notes": list(known.notes),
-        "incident_says": _own_status(stored),
+        "incident_says": _own_status(engine, stored),
         "pending_since": iso(known.pending_since),
         "transitions": [
             {"at": iso(step.at), "run_id": step.run_id, "state": str(step.state), "reason": step.reason}
@@ -138,13 +138,22 @@ def _document_view(engine: Engine, record: SyncRecord) -> View:
     }
 
 
-def _own_status(stored: StoredIncident | None) -> View | None:
-    """Return the incident's own `kb_sync_status` as far as it is readable."""
+def _own_status(engine: Engine, stored: StoredIncident | None) -> View | None:
+    """Return the incident's own `kb_sync_status` as far as it is readable; others write there, too."""
     status = stored.attributes.get(SYNC_STATUS) if stored else None
     if not isinstance(status, dict):
         return None
-    plain = (str, bool, int, float, type(None))
-    return {str(name): value if isinstance(value, plain) else str(value) for name, value in status.items()}
+    plain = (bool, int, float, type(None))
+    shown = engine.transform.shown
+    return {
+        shown(str(name)): value if isinstance(value, plain) else shown(str(value))
+        for name, value in status.items()
+    }
+
+
+def _status(engine: Engine, stored: StoredIncident | None) -> str | None:
+    status = _text(stored, "status")
+    return engine.transform.shown(status) if status is not None else None
 
 
 def _next(engine: Engine, record: SyncRecord | None, stored: StoredIncident | None, *, paused: bool) -> str:

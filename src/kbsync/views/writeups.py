@@ -33,7 +33,7 @@ def writeups_view(engine: Engine, *, by: str, limit: int, offset: int) -> View:
         for stored in page.items:
             if str(stored.attributes.get("status")).strip() not in engine.policy.closed_statuses:
                 continue
-            group = _group(stored.attributes, by)
+            group = _group(engine, stored.attributes, by)
             name = group if group in closed or len(closed) < MOST_GROUPS else OTHERS
             closed[name] += 1
             written = _is_written(engine, stored)
@@ -72,20 +72,20 @@ def _rows(engine: Engine, listed: list[StoredIncident], by: str) -> list[View]:
     return [
         {
             "incident_id": each.incident_id,
-            "title": cut(_text(each.attributes.get("title")), _TITLE_CHARACTERS),
-            "group": _group(each.attributes, by),
-            "closed_at": _text(each.attributes.get("resolved_at")) or None,
+            "title": cut(engine.transform.title(each) or "", _TITLE_CHARACTERS),
+            "group": _group(engine, each.attributes, by),
+            "closed_at": engine.transform.shown(_text(each.attributes.get("resolved_at"))) or None,
             "state": str(records[each.incident_id].state) if each.incident_id in records else None,
         }
         for each in listed
     ]
 
 
-def _group(attributes: Attributes, by: str) -> str:
+def _group(engine: Engine, attributes: Attributes, by: str) -> str:
     value: object = attributes
     for name in by.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
-    return cut(_text(value), _GROUP_CHARACTERS) or NONE
+    return cut(engine.transform.shown(_text(value)), _GROUP_CHARACTERS) or NONE
 
 
 def _text(value: object) -> str:

@@ -147,7 +147,7 @@ def incidents(request: Request) -> Response:
         found=found,
         problem=problem,
         listing=None if found else _listing(request),
-        statuses=sorted(statuses),
+        statuses=sorted(each for each in statuses if engine.transform.shown(each) == each),
         states=list(State),
     )
 

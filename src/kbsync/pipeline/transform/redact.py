@@ -11,7 +11,7 @@ from kbsync.errors import RedactionFailedError
 from kbsync.pipeline.transform.identifiers import IDENTIFIER_RULES
 from kbsync.pipeline.transform.redaction_rule import RedactionRule, secret_of, secret_span
 
-REDACTION_VERSION = "2"
+REDACTION_VERSION = "3"
 
 _VALUE = (
     r"(?:[^\s\"'`<>&,;\[\]]|\[(?!REDACTED:)|\]|<(?![/!]|[a-zA-Z][\w-]{0,20}[\s/>])"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from kbsync.errors import DocumentTooLargeError
+from kbsync.errors import DocumentTooLargeError, RedactionFailedError
 from kbsync.model import Attributes, Desired, Document, StoredIncident, Symptom
 from kbsync.pipeline.transform.body import (
     HEADINGS,
@@ -47,7 +47,8 @@ RULES_VERSION = "1"
 """Raised when reading, cleaning or markup changes what a document says."""
 
 _STEP_BREAK = "\n\x1e\n"
-"""Parts steps while they are redacted together; cleaning leaves no control character in a step."""
+_WORD_BREAK = "; \x1e "
+"""Parts steps and words while they are redacted together; cleaning leaves no control character in either."""
 
 
 class IncidentTransform:
@@ -110,9 +111,9 @@ class IncidentTransform:
         return Symptom(incident.title, incident.error_message, incident.description, language)
 
     def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:
-        """Return the moment of `resolved_at`, None where it names none, and the severity as one line."""
+        """Return the moment of `resolved_at`, None where it names none, and the severity as it is shown."""
         severity, resolved = read_closing(stored.attributes, self._rules)
-        return (resolved.moment.at if resolved.moment else None), clean_line(severity, _unnoted)
+        return (resolved.moment.at if resolved.moment else None), self.shown(severity)
 
     def has_writeup(self, stored: StoredIncident) -> bool:
         """Whether root cause, resolution or steps are written.
@@ -121,6 +122,20 @@ class IncidentTransform:
             UnreadableIncidentError: one of them is no text.
         """
         return has_writeup(stored.attributes)
+
+    def title(self, stored: StoredIncident) -> str | None:
+        """Return the title as it may be shown; None where there is none, or the incident is confidential."""
+        title = stored.attributes.get("title")
+        if not isinstance(title, str) or first_match(stored.attributes, self._rules.confidential):
+            return None
+        return self.shown(title)
+
+    def shown(self, text: str) -> str:
+        """Return any text of an incident as it may be shown: one line, redacted; a mark where that fails."""
+        try:
+            return redact(clean_line(text, _unnoted), Counter())
+        except RedactionFailedError:
+            return "[REDACTED]"
 
     def desired(self, stored: StoredIncident) -> Desired:
         """Return the document that the incident wants, or the reason why it wants none.
@@ -198,8 +213,9 @@ class _Publishing:
             resolution=self._prose(incident.resolution),
             steps=self._steps(incident.steps),
             code_changes=tuple(CodeChange(*change) for change in changes if any(change)),
-            affected_systems=tuple(dict.fromkeys(filter(None, map(self._line, incident.affected_systems)))),
-            tags=tuple(dict.fromkeys(filter(None, map(self._line, incident.tags)))),
+            affected_systems=self._words(incident.affected_systems),
+            tags=self._words(incident.tags),
+            external_id=self._line(incident.external_id),
             labels=tuple((name, text) for name, value in incident.labels if (text := self._line(value))),
             created=self._date(incident.created),
             resolved=self._date(incident.resolved),
@@ -215,6 +231,11 @@ class _Publishing:
         plain = self._plain(text)
         markdown = to_markdown(plain, self._note)
         return (plain if markdown == plain else self._plain(markdown)).strip()
+
+    def _words(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """Redact the words as one line: of a text that was split, one may be named by another."""
+        cleaned = _WORD_BREAK.join(clean_line(word, self._note) for word in words)
+        return tuple(dict.fromkeys(filter(None, redact(cleaned, self.redactions).split(_WORD_BREAK))))
 
     def _steps(self, steps: tuple[str, ...]) -> tuple[str, ...]:
         """Redact the steps as one text first: a key may begin in one and end in another."""
