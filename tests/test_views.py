@@ -439,6 +439,12 @@ def test_story_of_a_rendering_hole_names_the_class_only(home: Home) -> None:
         def document_key(self, incident_id: str) -> str:
             return f"incidents/{incident_id}.md"
 
+        def title(self, _stored: object) -> None:
+            return None
+
+        def shown(self, text: str) -> str:
+            return text
+
     class HoleError(ValueError):
         pass
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kbsync.errors import RedactionFailedError
 from kbsync.pipeline.transform import redact as module
-from kbsync.pipeline.transform.redact import RedactionRule, redact
+from kbsync.pipeline.transform.redact import redact
+from kbsync.pipeline.transform.redaction_rule import RedactionRule, rule_set
 
 GITHUB = "ghp_" + "aB3" * 12
 FORTY = "a1B2" * 10
@@ -87,7 +88,7 @@ def test_a_rule_that_breaks_stops_publishing_and_tells_no_text() -> None:
     def broken(_: re.Match[str]) -> bool:
         raise RuntimeError("hunter2")
 
-    rules = [RedactionRule("broken", ("hunter",), re.compile("hunter2"), broken)]
+    rules = rule_set([RedactionRule("broken", ("hunter",), re.compile("hunter2"), broken)])
 
     with pytest.raises(RedactionFailedError, match=r"^redaction rule broken failed: RuntimeError$") as caught:
         redact("hunter2", Counter(), rules)

@@ -8,7 +8,6 @@ import re
 
 from kbsync.pipeline.transform.redaction_rule import RedactionRule, secret_of
 
-_DIGITS = tuple("0123456789")
 _CARD_WORDS = re.compile(r"(?i)card|tarjeta|visa|mastercard|amex|\bpan\b|cvv|pago|payment|cobro|charge|cargo")
 _CARD_GROUPS = re.compile(r"\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d{4}([ -])\d{6}\2\d{5}")
 _CARD_BRANDS = re.compile(r"4\d{12}(?:\d{3}){0,2}|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3[068]\d{12}|6\d{15}")
@@ -133,26 +132,33 @@ IDENTIFIER_RULES: tuple[RedactionRule, ...] = (
     ),
     RedactionRule(
         "iban",
-        _DIGITS,
+        (),
         re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?\b"),
         _is_iban,
+        re.compile(r"[A-Z]{2}\d{2}[ -]?[A-Z0-9]{4}"),
     ),
     RedactionRule(
-        "card", _DIGITS, re.compile(r"(?<![\w.+/-])[2-6](?:[ -]?\d){12,18}(?![\w/-]|[.,]\d)"), _is_card
+        "card",
+        (),
+        re.compile(r"(?<![\w.+/-])[2-6](?:[ -]?\d){12,18}(?![\w/-]|[.,]\d)"),
+        _is_card,
+        re.compile(r"[2-6](?:[ -]?\d){12}"),
     ),
     RedactionRule(
         "dni-nie",
-        _DIGITS,
+        (),
         re.compile(
             r"(?<![\w./-])(?:\d{8}[ -]?|\d{2}\.\d{3}\.\d{3}[ -]?|[XYZ]-?\d{7}-?)[A-HJ-NP-TV-Z](?![\w/-])"
         ),
         _is_spanish_person,
+        re.compile(r"\d(?:\d{6}|\.\d{3}\.\d{3})[ -]?[A-Z\d]"),
     ),
     RedactionRule(
         "cif",
-        _DIGITS,
+        (),
         re.compile(r"(?<![\w./-])(?P<country>ES)?(?P<secret>[ABCDEFGHJNPQRSUVW]-?\d{7}[0-9A-J])(?![\w/-])"),
         _is_spanish_company,
+        re.compile(r"[A-HJNP-SUVW]-?\d{7}[0-9A-J]"),
     ),
     RedactionRule(
         "phone",

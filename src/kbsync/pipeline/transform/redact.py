@@ -5,11 +5,17 @@ Only the secret goes; the words around it stay. A rule replaces its group `secre
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 
 from kbsync.errors import RedactionFailedError
 from kbsync.pipeline.transform.identifiers import IDENTIFIER_RULES
-from kbsync.pipeline.transform.redaction_rule import RedactionRule, secret_of, secret_span
+from kbsync.pipeline.transform.redaction_rule import (
+    LONG_NUMBER,
+    RedactionRule,
+    RuleSet,
+    rule_set,
+    secret_of,
+    secret_span,
+)
 
 REDACTION_VERSION = "3"
 
@@ -73,7 +79,7 @@ SECRET_RULES: tuple[RedactionRule, ...] = (
     RedactionRule("aws-access-key", ("akia", "asia"), re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")),
     RedactionRule(
         "github-token",
-        ("gh", "github_pat_"),
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"),
         re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_\w{22,255})\b"),
     ),
     RedactionRule("gitlab-token", ("glpat-",), re.compile(r"\bglpat-[\w-]{20,64}")),
@@ -118,6 +124,7 @@ SECRET_RULES: tuple[RedactionRule, ...] = (
         re.compile(
             r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"'<>\[\]]{0,200}:(?P<secret>[^\s/@\"'<>\[\]]{1,500})@"
         ),
+        gate=re.compile(r"://[^\s/:@]{0,200}:[^\s/@]{1,500}@"),
     ),
     RedactionRule(
         "service-token",
@@ -150,7 +157,7 @@ SECRET_RULES: tuple[RedactionRule, ...] = (
         ),
     ),
     RedactionRule(
-        "bot-token", ("aa",), re.compile(r"(?<![\w/-])(?:bot)?(?P<secret>\d{8,10}:AA[\w-]{32,36})(?![\w-])")
+        "bot-token", (":aa",), re.compile(r"(?<![\w/-])(?:bot)?(?P<secret>\d{8,10}:AA[\w-]{32,36})(?![\w-])")
     ),
     RedactionRule(
         "xml-password",
@@ -191,26 +198,40 @@ SECRET_RULES: tuple[RedactionRule, ...] = (
         ),
     ),
     RedactionRule("password", ("pass", "pwd", "contrase", "secret"), _assigned("password"), _is_password),
-    RedactionRule("key", ("key", "token", "clave"), _assigned("key"), _is_key),
+    RedactionRule(
+        "key",
+        ("key", "token", "clave"),
+        _assigned("key"),
+        _is_key,
+        re.compile(r"[kKtTcC](?i:ey|oken|lave)\d{0,4}(?:\\?[\"'])?[ \t]{0,8}[=:]"),
+    ),
 )
 
 RULES: tuple[RedactionRule, ...] = SECRET_RULES + IDENTIFIER_RULES
+RULE_SET = rule_set(RULES)
 
 
-def redact(text: str, counts: Counter[str], rules: Sequence[RedactionRule] = RULES) -> str:
+def redact(text: str, counts: Counter[str], rules: RuleSet = RULE_SET) -> str:
     """Return the text with each secret as `[REDACTED:rule]` and count them by rule; a repeat changes nothing.
 
     Raises:
         RedactionFailedError: a rule could not run, so nothing of this text may be published.
     """
-    lowered = text.lower()
-    for rule in rules:
-        if not any(hint in lowered for hint in rule.hints):
-            continue
+    if text in rules.innocent:
+        return text
+    lowered, given = text.lower(), text
+    called = {place for hint, places in rules.hints if hint in lowered for place in places}
+    if rules.of_numbers and LONG_NUMBER.search(text):
+        called.update(rules.of_numbers)
+    for place in sorted(called):
+        rule = rules.rules[place]
         try:
-            text = _applied(rule, text, counts)
+            if rule.gate is None or rule.gate.search(text):
+                text = _applied(rule, text, counts)
         except Exception as error:  # noqa: BLE001 - fail closed: whatever broke, nothing may be published
             raise RedactionFailedError(f"redaction rule {rule.name} failed: {type(error).__name__}") from None
+    if text is given:
+        rules.remember(text)
     return text
 
 
