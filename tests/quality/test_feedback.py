@@ -7,11 +7,13 @@ import pytest
 from builders import Home, an_incident
 from kbsync.errors import RedactionFailedError, ThrottledError, UnknownIncidentError
 from kbsync.pipeline.changes import delete_incident, upsert_incidents
+from kbsync.pipeline.kept import change_value
+from kbsync.pipeline.purge_texts import FEEDBACK, forget_texts
 from kbsync.pipeline.sync import sync_once
 from kbsync.quality import feedback
-from kbsync.quality.feedback import FEEDBACK, read_feedback, say_useful, take_back, useful_questions
-from kbsync.quality.kept import change_value
+from kbsync.quality.feedback import read_feedback, say_useful, take_back, useful_questions
 from kbsync.quality.questions import Asked
+from kbsync.traces import Traces
 
 
 @pytest.fixture
@@ -113,3 +115,18 @@ def test_value_that_never_stands_still_is_given_up(synced: Home) -> None:
 
     with pytest.raises(ThrottledError):
         change_value(replace(synced.engine), "counter", change)
+
+
+def test_purge_takes_what_was_said_of_an_incident_or_holds_what_was_searched_for(synced: Home) -> None:
+    say_useful(synced.engine, "INC-1001", "orders time out")
+    say_useful(synced.engine, "INC-2", "orders of Ana Example time out")
+    say_useful(synced.engine, "INC-2", "disk full on sda1")
+
+    for _ in range(2):
+        forget_texts(synced.engine, Traces(("INC-1001",), (), lambda text: "Ana Example" in text))
+
+    assert [(each.incident_id, each.query) for each in read_feedback(synced.engine)] == [
+        ("INC-2", "disk full on sda1")
+    ]
+    forget_texts(synced.engine, Traces(("INC-2",), ()))
+    assert synced.engine.ledger.read_value(FEEDBACK) == ""

@@ -41,6 +41,7 @@ PAGES = (
     HOSTILE,
     "/runs",
     "/reconcile",
+    "/quality",
     "/nowhere",
 )
 SERIOUS = ("serious", "critical")

@@ -20,7 +20,15 @@ from kbsync.web.markdown import html_of
 from kbsync.web.outlook import next_run_expected
 from web.visiting import Visit, a_visit, words
 
-PAGES = ("/", "/incidents", "/incidents?state=quarantined", "/incidents?status=OPEN", "/runs", "/reconcile")
+PAGES = (
+    "/",
+    "/incidents",
+    "/incidents?state=quarantined",
+    "/incidents?status=OPEN",
+    "/runs",
+    "/reconcile",
+    "/quality",
+)
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ def test_page_of_an_empty_home_answers(tmp_path: Path, path: str) -> None:
 
 
 def test_page_names_no_other_host_and_no_script(visit: Visit) -> None:
-    for path in (*PAGES, "/incident?id=INC-1001", "/runs.svg"):
+    for path in (*PAGES, "/incident?id=INC-1001", "/runs.svg", "/quality.svg"):
         page = visit.get(path)
 
         assert not re.search(r"(?:src|href|action|url\()\s*=?\s*[\"'(]?\s*(?:https?:)?//", page), path

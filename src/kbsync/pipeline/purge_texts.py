@@ -1,4 +1,4 @@
-"""Purge, the texts: run records and messages that name a purged incident, or hold what was searched for.
+"""Purge, the texts: run records, messages and feedback of a purged incident, or with what was searched for.
 
 Knows the Ledger port. Invariant: counts stay as they were; only texts and ids go, so old runs still add up.
 """
@@ -8,16 +8,21 @@ from dataclasses import replace
 
 from kbsync.engine import Engine
 from kbsync.pipeline.alerting import ALERTS
+from kbsync.pipeline.kept import change_value
 from kbsync.run_report import RunReport
 from kbsync.traces import Traces
 
 MOST_RUNS = 100_000
 """More than 90 days of runs every five minutes make."""
 TAKEN_OUT = "(purged)"
+FEEDBACK = "feedback"
+"""The ledger's value of what people found useful: a list of incident, question and time, by name."""
 
 
 def forget_texts(engine: Engine, traces: Traces) -> None:
-    """Take the incidents out of all run records and undelivered messages; harmless to repeat."""
+    """Take the incidents out of all run records, undelivered messages and feedback; harmless to repeat."""
+    if engine.ledger.read_value(FEEDBACK):
+        change_value(engine, FEEDBACK, lambda text: _feedback_without(text, traces))
     for run in engine.ledger.runs(limit=MOST_RUNS):
         kept = _without(run, traces)
         if kept != run:
@@ -28,6 +33,13 @@ def forget_texts(engine: Engine, traces: Traces) -> None:
     kept_messages = [message for message in outbox if not any(map(traces.are_in, message))]
     if kept_messages != outbox:
         engine.ledger.write_value(ALERTS, json.dumps({**memory, "outbox": kept_messages}), expected=text)
+
+
+def _feedback_without(text: str, traces: Traces) -> str:
+    named = {*traces.incident_ids}
+    said = json.loads(text or "[]")
+    kept = [each for each in said if each["incident_id"] not in named and not traces.are_in(each["query"])]
+    return json.dumps(kept) if kept else ""
 
 
 def _without(run: RunReport, traces: Traces) -> RunReport:

@@ -1,7 +1,7 @@
 """What people said was useful: which incident answered which question, kept in the ledger, asked by `eval`.
 
-May import the pipeline's redaction. Invariant: a question is redacted before it is kept, and all of it stays
-within one small value, whose oldest entries go first.
+May import the pipeline's redaction and purge. Invariant: a question is redacted before it is kept, a purge
+takes it along, and all of it stays within one small value, whose oldest entries go first.
 """
 
 from collections import Counter
@@ -14,13 +14,13 @@ from pydantic import TypeAdapter
 from kbsync.engine import Engine
 from kbsync.errors import UnknownIncidentError
 from kbsync.model import State
+from kbsync.pipeline.kept import change_value
+from kbsync.pipeline.purge_texts import FEEDBACK
 from kbsync.pipeline.transform.clean import clean
 from kbsync.pipeline.transform.redact import redact
-from kbsync.quality.kept import change_value
 from kbsync.quality.questions import Asked
 from kbsync.query import telling_part
 
-FEEDBACK = "feedback"
 SET = "useful"
 MOST_BYTES = 200_000
 """Half of what an item of DynamoDB holds. Source: DynamoDB Developer Guide, "Service quotas", item size."""

@@ -12,8 +12,8 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from kbsync.engine import Engine
+from kbsync.pipeline.kept import change_value
 from kbsync.quality.evaluation import Row
-from kbsync.quality.kept import change_value
 
 EVALUATIONS = "evaluations"
 KEPT = 100

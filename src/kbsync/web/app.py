@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kbsync.web import actions, pages
+from kbsync.web import actions, pages, quality
 from kbsync.web.desk import Desk
 from kbsync.web.guard import Guard
 
@@ -31,6 +31,8 @@ def build_app(desk: Desk) -> Starlette:
         "/runs": pages.runs,
         "/run": pages.one_run,
         "/reconcile": pages.drift,
+        "/quality": quality.measured,
+        "/quality.svg": quality.picture,
         "/static/{name}": _static,
     }
     acts = {

@@ -1,4 +1,4 @@
-"""Runs of the last days as one picture, drawn on the server: an SVG without scripts.
+"""Runs of the last days, and measures of search, drawn on the server: SVG without scripts.
 
 Invariant: what is drawn stands as a table on the page too, for those who cannot see it.
 """
@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from kbsync.quality.history import Evaluation
 from kbsync.run_report import RunReport
-from kbsync.web.bars import StackedBar, Style
+from kbsync.web.bars import Line, StackedBar, Style
 from kbsync.web.language import Words
 
 DAYS = 14
@@ -25,7 +26,7 @@ _STYLE = Style(
     foreground_subtle="#9ca3af",
     guide_stroke_color="#9ca3af",
     major_guide_stroke_color="#9ca3af",
-    colors=("#2563eb", "#d97706", "#dc2626"),
+    colors=("#2563eb", "#d97706", "#dc2626", "#059669", "#7c3aed"),
     font_family="system-ui, sans-serif",
     label_font_size=12,
     legend_font_size=12,
@@ -76,6 +77,29 @@ def runs_chart(days: Sequence[Day], words: Words) -> bytes:
     busy = any(getattr(each, name) for each in days for name in SERIES)
     for name in SERIES:
         chart.add(words(f"count.{name}"), [getattr(each, name) for each in days] if busy else [])
+    return _without_scripts(chart.render(is_unicode=True)).encode()
+
+
+def quality_chart(history: Sequence[Evaluation], measure: str, words: Words) -> bytes:
+    """Return how one measure went from evaluation to evaluation, a line for each set, as SVG."""
+    chart = Line(
+        style=_STYLE,
+        js=(),
+        disable_xml_declaration=True,
+        width=820,
+        height=240,
+        legend_at_bottom=True,
+        legend_at_bottom_columns=3,
+        range=(0, 1),
+        no_data_text=words("quality.none"),
+    )
+    chart.config.js = []
+    for name in dict.fromkeys(row.set_name for each in history for row in each.rows):
+        values = [
+            next((row.values.get(measure) for row in each.rows if row.set_name == name), None)
+            for each in history
+        ]
+        chart.add(name, values)
     return _without_scripts(chart.render(is_unicode=True)).encode()
 
 
