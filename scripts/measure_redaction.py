@@ -9,7 +9,6 @@ import argparse
 import json
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
@@ -25,7 +24,7 @@ REPEATS = 3
 PAGE = 50
 
 
-def unredacted(text: str, _counts: Counter[str]) -> str:
+def unredacted(text: str, *_how: object) -> str:
     """Return the text as it is: what rendering would cost if nothing were looked for."""
     return text
 

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -183,17 +184,15 @@ def rules_of(settings: Settings) -> "TransformRules":
     """Return how incidents become documents; raise ConfigInvalidError for a prefix that is too long."""
     from kbsync.pipeline.transform.rules import TransformRules
 
+    # Settings that are rules under the same name.
+    alike = settings.model_dump(include={field.name for field in fields(TransformRules)})
     return TransformRules(
-        prefix=settings.s3_prefix,
-        json_records_prefix=settings.json_records_prefix,
-        closed_statuses=settings.closed_statuses,
-        document_language=settings.document_language,
-        timezone=settings.timezone,
-        date_order=settings.date_order,
-        metadata_budget_bytes=settings.metadata_budget_bytes,
-        exclude=by_attribute(settings.exclude),
-        confidential=by_attribute(settings.confidential),
-        require_resolution=settings.require_resolution,
+        **{
+            **alike,
+            "prefix": settings.s3_prefix,
+            "exclude": by_attribute(settings.exclude),
+            "confidential": by_attribute(settings.confidential),
+        }
     )
 
 

@@ -58,6 +58,11 @@ class Transform(Protocol):
         """The parts of a document by name (problem, resolution), each with its heading in every language."""
         ...
 
+    @property
+    def lacking(self) -> str:
+        """What redaction has not got, in words; where that is anything, nothing is published."""
+        ...
+
     def desired(self, stored: StoredIncident) -> Desired:
         """Return the document or the reason for none; raise IncidentRejectedError where it cannot be told."""
         ...

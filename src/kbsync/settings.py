@@ -122,6 +122,15 @@ class Settings(BaseModel):
     require_resolution: bool = Field(
         False, description="whether a closed incident needs root cause, resolution or steps for a document"
     )
+    redact_names: Names = Field(
+        (), description="names and words redacted in every text", examples=["Ana Ruiz,Proyecto Alba"]
+    )
+    person_attributes: Names = Field(
+        ("resolution.resolved_by",),
+        description="attributes that name people, whose names are redacted in the incident's texts",
+        examples=["resolution.resolved_by,assignee"],
+    )
+    redact_ip_addresses: bool = Field(False, description="whether IP addresses are redacted")
     embedder: Literal["auto", "e5", "use", "hash", "none"] = Field(
         "auto", description="model of the local search"
     )

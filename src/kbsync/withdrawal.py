@@ -69,6 +69,10 @@ class _NothingWanted:
     def sections(self) -> Mapping[str, tuple[str, ...]]:
         return self.inner.sections
 
+    @property
+    def lacking(self) -> str:
+        return self.inner.lacking
+
     def desired(self, stored: StoredIncident) -> Desired:
         """Return no document, also of what cannot be rendered; an open incident still says so by itself."""
         try:

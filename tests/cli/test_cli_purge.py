@@ -47,6 +47,8 @@ def test_with_a_yes_it_is_gone_certified_and_stays_out_until_released(cli: Cli) 
 
     assert cli.json("purge", "--release", "INC-1001") == {"released": ["INC-1001"]}
     assert cli.json("sync")["indexed"] == 1
+    cli("purge", "--incident", "INC-1001", "--yes")
+    assert "1 incident may be published again." in cli("purge", "--release", "INC-1001").stdout
     assert cli("purge", "--release", "INC-1001").exit_code == 2
 
 

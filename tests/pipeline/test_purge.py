@@ -24,6 +24,7 @@ from kbsync.pipeline.purge_certificate import read_certificates as certificates
 from kbsync.pipeline.purge_search import find_matches, read_patterns
 from kbsync.pipeline.reconcile import reconcile
 from kbsync.pipeline.sync import sync_once
+from kbsync.ports import ObjectVersion
 from kbsync.views.question import Question
 from kbsync.views.search import search_view
 from kbsync.views.story import explain_view
@@ -334,3 +335,40 @@ def test_certificates_are_kept_whole_in_parts_the_newest_first(home: Home) -> No
         ("purge-1", 250),
     ]
     assert read_certificate(home.engine, "purge-3") is None
+
+
+def test_what_the_knowledge_base_knows_again_is_not_certified(home: Home) -> None:
+    """Confirmed gone, and then listed anew: only what is seen to be gone at the end is certified."""
+    filled(home)
+
+    def run_and_list_it_again() -> None:
+        sync_once(home.engine)
+        home.documents.put(
+            "incidents/INC-1001.md", b"# again", fingerprint="", incident_id="INC-1001", if_etag=""
+        )
+        job = home.knowledge_base.start_job(description="", client_token="x" * 33)
+        while not home.knowledge_base.job(job.job_id).status.is_final:
+            pass
+
+    certificate, waiting = purge(home.engine, ORDER, run=run_and_list_it_again)
+
+    assert (certificate.gone, waiting) == ((), ())
+    assert home.documents.head("incidents/INC-1001.md") is None
+
+
+def test_search_goes_through_every_page_and_past_what_goes_meanwhile(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kbsync.pipeline.purge_search.PAGE", 1)
+    monkeypatch.setattr("kbsync.pipeline.purge.VERSIONS_PAGE", 1)
+    filled(home)
+    present = find_matches(home.engine, read_patterns(["Raised the pool size"])).order.incident_ids
+
+    def gone(version: ObjectVersion) -> bytes:
+        raise KeyError(version.key)
+
+    monkeypatch.setattr(home.documents, "version", gone)
+    absent = find_matches(home.engine, read_patterns(["## "])).order.incident_ids
+
+    assert (set(present), absent) == ({"INC-1001", "INC-2", "INC-3"}, ())
+    assert len(purged(home, "INC-2").gone) == 1

@@ -35,6 +35,7 @@ from kbsync.cli.mcp import mcp
 from kbsync.cli.purging import purge
 from kbsync.cli.quality import eval_
 from kbsync.cli.reconcile import reconcile
+from kbsync.cli.redacting import redaction
 from kbsync.cli.running import pause, resume, retry, sync, watch
 from kbsync.cli.search import search
 from kbsync.cli.serve import serve
@@ -183,6 +184,10 @@ def _register_looks() -> None:
     add_command(
         app, "explain", explain, panel=LOOK,
         examples=["kbsync explain INC-1001", "kbsync explain INC-1001 --json"],
+    )  # fmt: skip
+    add_command(
+        app, "redaction", redaction, panel=LOOK,
+        examples=["kbsync redaction report", "kbsync redaction report --rule email --json"],
     )  # fmt: skip
     add_command(app, "status", status, panel=LOOK, examples=["kbsync status", "kbsync status --json"])
     add_command(app, "runs", runs, panel=LOOK, examples=["kbsync runs", "kbsync runs --limit 50 --json"])

@@ -6,8 +6,10 @@ the packages of the other.
 
 # ruff: noqa: PLC0415 - a backend's modules need packages that the other backend does without
 
+from collections.abc import Iterator
+
 from kbsync.bootstrap import LOCAL_HINT
-from kbsync.doctor.finding import Check, Code, Finding, error, examine
+from kbsync.doctor.finding import Check, Code, Finding, error, examine, well
 from kbsync.errors import MissingExtraError
 from kbsync.model import Clock
 from kbsync.settings import Settings
@@ -22,7 +24,7 @@ def examine_backend(settings: Settings, now: Clock) -> list[Finding]:
     """
     hint = AWS_HINT if settings.backend == "aws" else LOCAL_HINT
     try:
-        checks = _checks(settings, now)
+        checks = [*_checks(settings, now), ("redaction", check_redaction)]
     except MissingExtraError as missing:
         return [error(Code.EXTRA_MISSING, "packages", str(missing), missing.hint)]
     except ImportError as missing:
@@ -31,6 +33,18 @@ def examine_backend(settings: Settings, now: Clock) -> list[Finding]:
             raise
         return [error(Code.EXTRA_MISSING, "packages", f"the package {package} is not installed", hint)]
     return examine(checks)
+
+
+def check_redaction() -> Iterator[Finding]:
+    """Look for what redaction cannot do without."""
+    from kbsync.pipeline.transform.redact import REDACTION_VERSION, RULES, lacking
+    from kbsync.pipeline.transform.transform import REMEDY
+
+    missing = lacking()
+    if missing:
+        yield error(Code.REDACTION_MISSING, "redaction", f"{missing}: nothing is published", REMEDY)
+    else:
+        yield well(Code.REDACTION, "redaction", f"{len(RULES)} rules, version {REDACTION_VERSION}")
 
 
 def _checks(settings: Settings, now: Clock) -> list[tuple[str, Check]]:

@@ -36,6 +36,8 @@ class Code(StrEnum):
     QUEUE_OLD = "queue-old"
     PAUSED = "paused"
     WITHDRAWALS_HELD = "withdrawals-held"
+    REDACTION = "redaction"
+    REDACTION_MISSING = "redaction-missing"
     LEASE = "lease"
     LEASE_STALE = "lease-stale"
     LEASE_STUCK = "lease-stuck"

@@ -122,7 +122,12 @@ def _work(run: Run, incident_ids: Sequence[str], *, isolated: bool = False) -> N
         return
     run.note_page([record.incident_id for record in records], isolated=isolated)
     run.count(found=len(records))
-    apply_page(run, hold_unasked(run, plan_page(run.engine, records)))
+    planned = plan_page(run.engine, records)
+    if left_out := len(records) - len(planned):
+        run.systemic = True
+        run.waiting += left_out
+        run.say(f"nothing is published without redaction: {run.engine.transform.lacking}")
+    apply_page(run, hold_unasked(run, planned))
     run.progress("publish", run.report.found, None)
 
 

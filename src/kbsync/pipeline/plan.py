@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from kbsync.engine import Engine
-from kbsync.errors import IncidentRejectedError, RedactionFailedError
+from kbsync.errors import IncidentRejectedError, MissingExtraError, RedactionFailedError
 from kbsync.model import (
     SYNC_STATUS,
     Desired,
@@ -63,7 +63,11 @@ UNTIL_RELEASED = NoDocument(WithdrawReason.PURGED, "until `kbsync purge --releas
 def desired_of(
     engine: Engine, record: SyncRecord | None, stored: StoredIncident | None
 ) -> Desired | IncidentRejectedError:
-    """Return what an incident wants, or why that cannot be told; a missing or purged one wants nothing."""
+    """Return what an incident wants, or why that cannot be told; a missing or purged one wants nothing.
+
+    Raises:
+        MissingExtraError (fatal): it may want a document, and redaction cannot run at all.
+    """
     if record is not None and record.purged_at:
         return UNTIL_RELEASED
     if stored is None:
@@ -72,6 +76,8 @@ def desired_of(
         return engine.transform.desired(stored)
     except IncidentRejectedError as error:
         return error
+    except MissingExtraError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this incident's
         # A hole in the transform is one incident's trouble, never the run's: name the class, not the text.
         rejection = IncidentRejectedError(f"the incident could not be rendered ({type(error).__name__})")
@@ -164,7 +170,10 @@ def _decide_document(base: PlannedChange, document: Document) -> PlannedChange:
 
 
 def plan_page(engine: Engine, records: Sequence[SyncRecord]) -> list[PlannedChange]:
-    """Read the incidents of a page of records, consistently, and decide each; writes nothing."""
+    """Read the incidents of a page of records, consistently, and decide each; writes nothing.
+
+    Where redaction cannot run, only those that want no document are decided on; the others are left out.
+    """
     incidents = engine.incidents.read([record.incident_id for record in records])
     planned = []
     for record in records:
@@ -173,7 +182,10 @@ def plan_page(engine: Engine, records: Sequence[SyncRecord]) -> list[PlannedChan
         if stored is not None and is_set_aside(engine, record, version):
             planned.append(_unchanged(record, stored, version))
             continue
-        wanted = desired_of(engine, record, stored)
+        try:
+            wanted = desired_of(engine, record, stored)
+        except MissingExtraError:
+            continue
         planned.append(
             decide(record, stored, wanted, source_version=version, rendered_by=engine.transform.rendered_by)
         )

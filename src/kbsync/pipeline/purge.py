@@ -12,6 +12,8 @@ Killed anywhere, a repeat goes on. Invariant: the customer's own item is not tou
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol, TypeVar
 
 from kbsync.engine import Engine
 from kbsync.errors import UnknownIncidentError
@@ -31,13 +33,16 @@ from kbsync.pipeline.lease import PublisherLease, holding_lease
 from kbsync.pipeline.plan import UNTIL_RELEASED
 from kbsync.pipeline.purge_certificate import Certificate, Gone, keep_certificate
 from kbsync.pipeline.purge_texts import forget_texts
-from kbsync.ports import ObjectVersion
+from kbsync.ports import ObjectVersion, Page
 from kbsync.shards import before_marking
 from kbsync.traces import Forgetful, Traces, no_text
+
+T = TypeVar("T")
 
 ROUNDS = 4
 """Runs made until all is confirmed gone: where a late call could still put something back, that takes two."""
 PAGE = 50
+VERSIONS_PAGE = 1_000
 _REASON = f"{UNTIL_RELEASED.reason}: {UNTIL_RELEASED.detail}"
 _AT_REST = (State.EXCLUDED, State.WITHDRAWN)
 
@@ -102,15 +107,34 @@ def purge(engine: Engine, order: Order, *, run: Callable[[], object]) -> tuple[C
     """
     ids = tuple(dict.fromkeys(order.incident_ids))
     hold(engine, ids)
-    for round_ in range(ROUNDS):
-        run()
-        waiting = tuple(each for each in ids if not _is_gone(engine, each))
-        if not waiting or round_ == ROUNDS - 1:
+    late = engine.documents.late_effects
+    pause_seconds = engine.policy.lease_seconds if late else engine.knowledge_base.poll_seconds
+    run()
+    for _ in range(ROUNDS - 1):
+        if all(_is_gone(engine, each) for each in ids):
             break
-        late = engine.documents.late_effects
-        engine.sleep(engine.policy.lease_seconds if late else engine.knowledge_base.poll_seconds)
+        engine.sleep(pause_seconds)
+        run()
+    waiting = tuple(each for each in ids if not _is_gone(engine, each))
     gone = tuple(each for each in ids if each not in set(waiting))
     return _remove(engine, replace(order, incident_ids=gone)), waiting
+
+
+class Listing(Protocol[T]):
+    """A listing of a port that is asked page by page."""
+
+    def __call__(self, *, cursor: str) -> Page[T]:
+        """Return the page behind a cursor."""
+        ...
+
+
+def each_of(listing: Listing[T]) -> Iterator[T]:
+    """Yield everything that a listing has, one page in memory at a time."""
+    cursor: str | None = ""
+    while cursor is not None:
+        page = listing(cursor=cursor)
+        yield from page.items
+        cursor = page.cursor or None
 
 
 def pages(incident_ids: Iterable[str]) -> Iterator[list[str]]:
@@ -219,13 +243,8 @@ def _remove_versions(engine: Engine, lease: PublisherLease, keys: Sequence[str])
 
 def _versions(engine: Engine, keys: Sequence[str]) -> Iterator[ObjectVersion]:
     for key in keys:
-        cursor = ""
-        while True:
-            page = engine.documents.versions(begins=key, cursor=cursor, limit=1000)
-            yield from (version for version in page.items if version.key == key)
-            cursor = page.cursor
-            if not cursor:
-                break
+        listing = partial(engine.documents.versions, begins=key, limit=VERSIONS_PAGE)
+        yield from (version for version in each_of(listing) if version.key == key)
 
 
 def _listed(engine: Engine, document_keys: Sequence[str]) -> set[str]:

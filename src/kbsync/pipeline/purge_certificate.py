@@ -6,7 +6,6 @@ Knows the Ledger port. Invariant: what was searched for is named by its hash alo
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
 
 from kbsync.engine import Engine
 from kbsync.queueing import utc_text
@@ -96,10 +95,9 @@ def read_certificate(engine: Engine, certificate_id: str) -> dict[str, object] |
     """Return a stored certificate whole, or None where there is none of this id."""
     whole: dict[str, object] | None = None
     purged: list[object] = []
-    for number in count():
-        text = engine.ledger.read_value(f"{_PREFIX}{certificate_id}#{number}")
-        if not text:
-            break
+    while text := engine.ledger.read_value(f"{_PREFIX}{certificate_id}#{len(purged) // PART}"):
         whole = json.loads(text)
         purged += json.loads(text)["purged"]
+        if len(purged) % PART or not purged:  # the last part
+            break
     return {**whole, "purged": purged} if whole else None

@@ -6,12 +6,14 @@ Knows the ports. Invariant: no text that was searched for, or found, leaves it; 
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from kbsync.engine import Engine
 from kbsync.errors import UsageError
 from kbsync.model import SyncRecord
-from kbsync.pipeline.purge import Order, keys_of
+from kbsync.pipeline.purge import Order, each_of, keys_of
 
 REGULAR = "re:"
 PAGE = 200
@@ -70,7 +72,7 @@ def find_matches(engine: Engine, patterns: Patterns) -> Matches:
     ids = dict.fromkeys(_in_table(engine, patterns.matches))
     keys = set(_in_store(engine, patterns.matches))
     stray = set(keys)
-    for record in _records(engine):
+    for record in each_of(partial(engine.ledger.list_records, state=None, limit=PAGE)):
         its_keys = keys_of(engine, record.incident_id, record)
         stray.difference_update(its_keys)
         if keys.intersection(its_keys) or patterns.matches(_texts_of(record)):
@@ -87,43 +89,20 @@ def find_matches(engine: Engine, patterns: Patterns) -> Matches:
 
 
 def _in_table(engine: Engine, matches: Callable[[str], bool]) -> Iterator[str]:
-    cursor = ""
-    while True:
-        page = engine.incidents.scan(cursor=cursor, limit=PAGE)
-        for stored in page.items:
-            if any(map(matches, _texts_in(stored.attributes))):
-                yield stored.incident_id
-        cursor = page.cursor
-        if not cursor:
-            return
+    for stored in each_of(partial(engine.incidents.scan, limit=PAGE)):
+        if any(map(matches, _texts_in(stored.attributes))):
+            yield stored.incident_id
 
 
 def _in_store(engine: Engine, matches: Callable[[str], bool]) -> Iterator[str]:
-    cursor = ""
-    while True:
-        page = engine.documents.versions(begins="", cursor=cursor, limit=PAGE)
-        for version in page.items:
-            if version.is_marker:
-                continue
-            try:
-                content = engine.documents.version(version)
-            except KeyError:  # removed since it was listed
-                continue
-            if matches(content.decode("utf-8", "replace")):
-                yield version.key
-        cursor = page.cursor
-        if not cursor:
-            return
-
-
-def _records(engine: Engine) -> Iterator[SyncRecord]:
-    cursor = ""
-    while True:
-        page = engine.ledger.list_records(state=None, cursor=cursor, limit=PAGE)
-        yield from page.items
-        cursor = page.cursor
-        if not cursor:
-            return
+    for version in each_of(partial(engine.documents.versions, begins="", limit=PAGE)):
+        if version.is_marker:
+            continue
+        content = b""
+        with suppress(KeyError):  # removed since it was listed
+            content = engine.documents.version(version)
+        if matches(content.decode("utf-8", "replace")):
+            yield version.key
 
 
 def _texts_of(record: SyncRecord) -> str:

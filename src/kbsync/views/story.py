@@ -6,7 +6,13 @@ Imports the model, ports and errors; reads only. Invariant: an incident that is 
 from datetime import timedelta
 
 from kbsync.engine import Engine
-from kbsync.errors import IncidentRejectedError, KbSyncError, UnknownIncidentError, UsageError
+from kbsync.errors import (
+    IncidentRejectedError,
+    KbSyncError,
+    MissingExtraError,
+    UnknownIncidentError,
+    UsageError,
+)
 from kbsync.model import SYNC_STATUS, Document, Stage, State, StoredIncident, SyncRecord, sidecar_key
 from kbsync.queueing import in_stage, utc_text
 from kbsync.views.report import View, iso
@@ -110,7 +116,7 @@ def _wants(engine: Engine, record: SyncRecord, stored: StoredIncident | None) ->
         return "nothing: the incident is no longer in the table"
     try:
         desired = engine.transform.desired(stored)
-    except IncidentRejectedError as error:
+    except (IncidentRejectedError, MissingExtraError) as error:
         return f"a document that cannot be made: {error}"
     except UNMADE as error:
         return f"a document that cannot be made ({type(error).__name__})"

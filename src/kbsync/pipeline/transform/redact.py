@@ -5,6 +5,7 @@ Only the secret goes; the words around it stay. A rule replaces its group `secre
 
 import re
 from collections import Counter
+from importlib.util import find_spec
 
 from kbsync.errors import RedactionFailedError
 from kbsync.pipeline.transform.identifiers import IDENTIFIER_RULES
@@ -17,7 +18,7 @@ from kbsync.pipeline.transform.redaction_rule import (
     secret_span,
 )
 
-REDACTION_VERSION = "3"
+REDACTION_VERSION = "4"
 
 _VALUE = (
     r"(?:[^\s\"'`<>&,;\[\]]|\[(?!REDACTED:)|\]|<(?![/!]|[a-zA-Z][\w-]{0,20}[\s/>])"
@@ -209,6 +210,18 @@ SECRET_RULES: tuple[RedactionRule, ...] = (
 
 RULES: tuple[RedactionRule, ...] = SECRET_RULES + IDENTIFIER_RULES
 RULE_SET = rule_set(RULES)
+
+
+NEEDED = ("phonenumbers", "stdnum")
+"""The libraries that decide on candidates; they are imported when one is found."""
+
+
+def lacking(rules: RuleSet = RULE_SET) -> str:
+    """Return in words what redaction cannot do without and has not got; empty where it can run."""
+    if not rules.rules:
+        return "the table of rules is empty"
+    absent = [name for name in NEEDED if find_spec(name) is None]
+    return f"{' and '.join(absent)} cannot be found" if absent else ""
 
 
 def redact(text: str, counts: Counter[str], rules: RuleSet = RULE_SET) -> str:

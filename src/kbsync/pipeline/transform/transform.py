@@ -5,11 +5,11 @@ clean -> redact -> Markdown -> clean and redact again (what markup hid) -> body,
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 
-from kbsync.errors import DocumentTooLargeError, RedactionFailedError
+from kbsync.errors import DocumentTooLargeError, MissingExtraError, RedactionFailedError
 from kbsync.model import Attributes, Desired, Document, StoredIncident, Symptom
 from kbsync.pipeline.transform.body import (
     HEADINGS,
@@ -25,6 +25,7 @@ from kbsync.pipeline.transform.eligibility import first_match, refusal
 from kbsync.pipeline.transform.json_record import render_json_record
 from kbsync.pipeline.transform.keys import document_key, json_key
 from kbsync.pipeline.transform.markup import to_markdown
+from kbsync.pipeline.transform.names import configured_rules, own_names
 from kbsync.pipeline.transform.read import (
     SOURCE_ATTRIBUTES,
     CodeChange,
@@ -34,7 +35,8 @@ from kbsync.pipeline.transform.read import (
     read_closing,
     read_incident,
 )
-from kbsync.pipeline.transform.redact import REDACTION_VERSION, redact
+from kbsync.pipeline.transform.redact import REDACTION_VERSION, lacking, redact
+from kbsync.pipeline.transform.redaction_rule import RuleSet
 from kbsync.pipeline.transform.rules import TransformRules
 from kbsync.pipeline.transform.sidecar import (
     SCHEMA_VERSION,
@@ -45,6 +47,8 @@ from kbsync.pipeline.transform.sidecar import (
 
 RULES_VERSION = "1"
 """Raised when reading, cleaning or markup changes what a document says."""
+
+REMEDY = "install kbsync anew with its dependencies: pip install --force-reinstall kbsync"
 
 _STEP_BREAK = "\n\x1e\n"
 _WORD_BREAK = "; \x1e "
@@ -60,14 +64,15 @@ class IncidentTransform:
     def __init__(self, rules: TransformRules) -> None:
         self._rules = rules
         self.source_attributes = tuple(
-            sorted(
-                {*SOURCE_ATTRIBUTES, *(path.split(".")[0] for path, _ in rules.exclude + rules.confidential)}
-            )
+            sorted({*SOURCE_ATTRIBUTES, *(path.split(".")[0] for path in _paths(rules))})
         )
         self._rendered_by = (
             f"template={TEMPLATE_VERSION};rules={RULES_VERSION};redaction={REDACTION_VERSION};"
             f"schema={SCHEMA_VERSION};settings={digest_of(asdict(rules))[:12]}"
         )
+        self._rule_set = configured_rules(rules)
+        self.lacking = lacking()
+        """What redaction has not got, in words; where that is anything, nothing is published."""
 
     @property
     def rendered_by(self) -> str:
@@ -104,8 +109,9 @@ class IncidentTransform:
         """
         if first_match(stored.attributes, self._rules.confidential):
             return Symptom()
+        self._require_redaction()
         notes: dict[str, None] = {}
-        publishing = _Publishing(self._rules, notes.setdefault)
+        publishing = self._publishing(stored, notes.setdefault)
         incident = publishing.publishable(read_incident(stored.attributes, self._rules, notes.setdefault))
         language = dict(incident.labels).get("language", "")
         return Symptom(incident.title, incident.error_message, incident.description, language)
@@ -132,10 +138,20 @@ class IncidentTransform:
 
     def shown(self, text: str) -> str:
         """Return any text of an incident as it may be shown: one line, redacted; a mark where that fails."""
+        if self.lacking:
+            return "[REDACTED]"
         try:
-            return redact(clean_line(text, _unnoted), Counter())
+            return redact(clean_line(text, _unnoted), Counter(), self._rule_set)
         except RedactionFailedError:
             return "[REDACTED]"
+
+    def _publishing(self, stored: StoredIncident, note: Callable[[str], None]) -> "_Publishing":
+        names = own_names(stored.attributes, self._rules.person_attributes)
+        return _Publishing(self._rules, (self._rule_set, *names), note)
+
+    def _require_redaction(self) -> None:
+        if self.lacking:
+            raise MissingExtraError(f"nothing is published without redaction: {self.lacking}", hint=REMEDY)
 
     def desired(self, stored: StoredIncident) -> Desired:
         """Return the document that the incident wants, or the reason why it wants none.
@@ -143,13 +159,15 @@ class IncidentTransform:
         Raises:
             UnreadableIncidentError: a text that the body needs is no text.
             RedactionFailedError: redaction could not run; nothing of this incident may be published.
+            MissingExtraError (fatal): redaction cannot run at all; nothing may be published.
             DocumentTooLargeError: the body is over `max_document_bytes`.
         """
         refused = refusal(stored.attributes, self._rules)
         if refused:
             return refused
+        self._require_redaction()
         notes: dict[str, None] = {}
-        publishing = _Publishing(self._rules, notes.setdefault)
+        publishing = self._publishing(stored, notes.setdefault)
         incident = publishing.publishable(read_incident(stored.attributes, self._rules, notes.setdefault))
         language = language_of(dict(incident.labels).get("language", ""), self._rules.document_language)
         title = title_of(incident, language)
@@ -188,6 +206,11 @@ class IncidentTransform:
         )
 
 
+def _paths(rules: TransformRules) -> tuple[str, ...]:
+    """Return the paths of all attributes that the settings name."""
+    return (*(path for path, _ in rules.exclude + rules.confidential), *rules.person_attributes)
+
+
 def _unnoted(_: str) -> None:
     """Keep no note: rendering has noted it already."""
 
@@ -195,8 +218,11 @@ def _unnoted(_: str) -> None:
 class _Publishing:
     """Makes the texts of one incident fit to leave; counts what redaction took out."""
 
-    def __init__(self, rules: TransformRules, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, rules: TransformRules, rule_sets: Iterable[RuleSet], note: Callable[[str], None]
+    ) -> None:
         self._rules = rules
+        self._rule_sets = tuple(rule_sets)
         self._note = note
         self.redactions: Counter[str] = Counter()
 
@@ -221,11 +247,16 @@ class _Publishing:
             resolved=self._date(incident.resolved),
         )
 
+    def _redacted(self, text: str) -> str:
+        for rules in self._rule_sets:
+            text = redact(text, self.redactions, rules)
+        return text
+
     def _plain(self, text: str) -> str:
-        return redact(clean(text, self._note), self.redactions).strip("\n")
+        return self._redacted(clean(text, self._note)).strip("\n")
 
     def _line(self, text: str) -> str:
-        return redact(clean_line(text, self._note), self.redactions)
+        return self._redacted(clean_line(text, self._note))
 
     def _prose(self, text: str) -> str:
         plain = self._plain(text)
@@ -235,12 +266,12 @@ class _Publishing:
     def _words(self, words: tuple[str, ...]) -> tuple[str, ...]:
         """Redact the words as one line: of a text that was split, one may be named by another."""
         cleaned = _WORD_BREAK.join(clean_line(word, self._note) for word in words)
-        return tuple(dict.fromkeys(filter(None, redact(cleaned, self.redactions).split(_WORD_BREAK))))
+        return tuple(dict.fromkeys(filter(None, self._redacted(cleaned).split(_WORD_BREAK))))
 
     def _steps(self, steps: tuple[str, ...]) -> tuple[str, ...]:
         """Redact the steps as one text first: a key may begin in one and end in another."""
         cleaned = _STEP_BREAK.join(clean(step, self._note) for step in steps)
-        return tuple(filter(None, map(self._prose, redact(cleaned, self.redactions).split(_STEP_BREAK))))
+        return tuple(filter(None, map(self._prose, self._redacted(cleaned).split(_STEP_BREAK))))
 
     def _date(self, date: ReadDate) -> ReadDate:
         return date if date.moment else replace(date, text=self._line(date.text))
