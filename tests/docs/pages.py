@@ -15,6 +15,7 @@ PAGES = (
     "docs/cli.md",
     "docs/settings.md",
     "docs/operations.md",
+    "docs/SCALE.md",
     "docs/tutorial.md",
     "docs/es/tutorial.md",
     *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "how-to").glob("*.md")),

@@ -13,6 +13,7 @@ import typer
 import kbsync
 from kbsync.cli.approve import approve
 from kbsync.cli.backfill import backfill
+from kbsync.cli.capacity import plan_capacity
 from kbsync.cli.command import (
     BAD_USAGE,
     SOME_FAILED,
@@ -199,6 +200,12 @@ def _register_looks() -> None:
         app, "useful", useful, panel=LOOK,
         examples=["kbsync useful INC-1001 --query 'connections time out on orders-db'",
                   "kbsync useful INC-1001 --undo"],
+    )  # fmt: skip
+    add_command(
+        app, "plan-capacity", plan_capacity, panel=LOOK,
+        examples=["kbsync plan-capacity", "kbsync plan-capacity --closes 1000 --documents 1000000",
+                  "kbsync plan-capacity --closes 1000000 --documents 100000000 --knowledge-bases 56",
+                  "kbsync plan-capacity --set ingested_per_second=60 --json"],
     )  # fmt: skip
     add_command(
         app, "writeups", writeups, panel=LOOK,
