@@ -77,8 +77,10 @@ coverage: setup
 
 check: lint types imports wheel coverage
 
+# Ratios and counts on a server of canned answers; `make bench SIZES=100000` for more (docs/PERFORMANCE.md).
+SIZES  ?= 1000 10000
 bench: setup
-	$(BIN)/python scripts/bench.py
+	$(BIN)/python -m benchmarks $(SIZES)
 
 clean:
 	rm -rf $(VENV) $(VENV)-standins $(VENV)-bundle .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache dist

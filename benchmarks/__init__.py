@@ -1,0 +1,1 @@
+"""What the main job costs: a server of canned answers, the baselines, and what is measured against them."""
