@@ -47,6 +47,22 @@ def _optional_number(value: object) -> object:
     return None if value == "" else value
 
 
+PUBLISHABLE = (
+    "title", "description", "error_message", "root_cause", "resolution", "steps", "code_changes",
+    "affected_systems", "tags", "category", "environment", "language", "priority", "severity",
+    "source_system", "source_url", "status", "resolution_type", "created_at", "resolved_at",
+)  # fmt: skip
+"""The fields of an incident that an allow-list can name; ids are always published."""
+
+
+def _fields(value: object) -> object:
+    parts = _split(value)
+    if isinstance(parts, list | tuple) and (unknown := sorted({*map(str, parts)} - {*PUBLISHABLE})):
+        raise ValueError(f"{', '.join(unknown)} cannot be published; the fields are {', '.join(PUBLISHABLE)}")
+    return parts
+
+
+Fields = Annotated[tuple[str, ...], BeforeValidator(_fields)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Rules = Annotated[tuple[Rule, ...], BeforeValidator(_rules)]
 Seconds = Annotated[float, Field(ge=0, le=_A_WEEK)]

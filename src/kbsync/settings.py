@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from kbsync.setting_types import Folder, Names, OptionalNumber, Rules, Seconds, Upper
+from kbsync.setting_types import Fields, Folder, Names, OptionalNumber, Rules, Seconds, Upper
 
 SHORTEST_TOKEN = 16
 NEEDED_BY_AWS = ("s3_bucket", "kb_id", "data_source_id")
@@ -121,6 +121,11 @@ class Settings(BaseModel):
     )
     require_resolution: bool = Field(
         False, description="whether a closed incident needs root cause, resolution or steps for a document"
+    )
+    published_fields: Fields = Field(
+        (),
+        description="the only fields of an incident that documents are made of; empty: all",
+        examples=["title,description,resolution,category"],
     )
     redact_names: Names = Field(
         (), description="names and words redacted in every text", examples=["Ana Ruiz,Proyecto Alba"]

@@ -18,8 +18,8 @@ from kbsync.settings import Settings, variable
 
 COMPARABLE = (
     "closed_statuses", "confidential", "date_order", "document_language", "embedder", "exclude",
-    "metadata_budget_bytes", "person_attributes", "redact_ip_addresses", "redact_names", "require_resolution",
-    "timezone", "words_weight",
+    "metadata_budget_bytes", "person_attributes", "published_fields", "redact_ip_addresses", "redact_names",
+    "require_resolution", "timezone", "words_weight",
 )  # fmt: skip
 """Settings that change what documents say, which there are, or how the embedded search ranks them."""
 _PAGE = 100

@@ -32,6 +32,8 @@ class TransformRules:
     exclude: tuple[Rule, ...] = ()
     confidential: tuple[Rule, ...] = ()
     require_resolution: bool = False
+    published_fields: tuple[str, ...] = ()
+    """The only fields that documents are made of; empty: all."""
     redact_names: tuple[str, ...] = ()
     person_attributes: tuple[str, ...] = ("resolution.resolved_by",)
     """Paths of attributes that name people: such a name is redacted in the incident's own texts."""

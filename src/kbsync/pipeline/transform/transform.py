@@ -26,6 +26,7 @@ from kbsync.pipeline.transform.json_record import render_json_record
 from kbsync.pipeline.transform.keys import document_key, json_key
 from kbsync.pipeline.transform.markup import to_markdown
 from kbsync.pipeline.transform.names import configured_rules, own_names
+from kbsync.pipeline.transform.published import only
 from kbsync.pipeline.transform.read import (
     SOURCE_ATTRIBUTES,
     CodeChange,
@@ -227,6 +228,7 @@ class _Publishing:
         self.redactions: Counter[str] = Counter()
 
     def publishable(self, incident: Incident) -> Incident:
+        incident = only(incident, self._rules.published_fields)
         changes = (
             (self._line(change.file), self._prose(change.description)) for change in incident.code_changes
         )
