@@ -8,6 +8,7 @@ import pytest
 from builders import Home, an_incident
 from cli.calling import Cli
 from kbsync.doctor.composing import check_redaction
+from kbsync.model import StoredIncident
 from kbsync.pipeline.changes import reopen_incident, upsert_incidents
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform import redact as module
@@ -16,6 +17,7 @@ from kbsync.pipeline.transform.redact import REDACTION_VERSION, lacking
 from kbsync.pipeline.transform.redaction_rule import rule_set
 from kbsync.views.redactions import redactions_view, version_of
 from kbsync.views.story import explain_view
+from kbsync.withdrawal import in_force, withdraw_all
 
 LIBRARY = "phonenumbers and stdnum cannot be found"
 
@@ -154,3 +156,23 @@ def test_command_shows_the_report_and_refuses_anything_else(
     assert f"Nothing is published: {LIBRARY}." in cli("redaction").stdout
     (tmp_path / "other").mkdir()
     assert "0 of 0 documents" in Cli(tmp_path / "other").begin([])("redaction").stdout
+
+
+def test_what_cannot_be_redacted_is_not_shown(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule that breaks hides the whole text, also where a person has withdrawn everything."""
+
+    def broken(_: Any) -> bool:
+        raise RuntimeError
+
+    rules = rule_set([module.RedactionRule("broken", ("title",), module.re.compile("title"), broken)])
+    monkeypatch.setattr(home.engine.transform, "_rule_set", rules)
+    withdraw_all(home.engine, reason="moving")
+    transform = in_force(home.engine).transform
+
+    assert (transform.shown("a title"), transform.shown("another"), transform.lacking) == (
+        "[REDACTED]",
+        "another",
+        "",
+    )
+    assert transform.title(StoredIncident("INC-1", {"title": "a title"}, "")) == "[REDACTED]"
+    assert transform.title(StoredIncident("INC-1", {"title": 7}, "")) is None
