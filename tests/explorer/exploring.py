@@ -39,6 +39,9 @@ MARKS: dict[str, timedelta] = {"marked again": timedelta(), "marked a day late":
 """A stream delivers twice, out of order, and late."""
 LONGEST_SECONDS = 60.0
 """How long one of two runs may stand still; nothing waits for ever where the other has ended."""
+INTERRUPTIONS = ("killed before", "killed after", *STALLS)
+"""What may lose the vectors in hand before they are stored; all else embeds each text once."""
+TEXTS_IN_HAND = 3
 FAULTS = (*BEFORE, *AFTER, *TIMES, *STALLS, *MARKS)
 
 
@@ -131,8 +134,16 @@ class Checked:
             )
 
 
-def unbroken(scenario: Scenario, make: MakeWorld) -> tuple[dict[str, object], list[str], int]:
-    """Return the end, the effects and the number of jobs of a scenario's run that meets no fault."""
+@dataclass(frozen=True)
+class Costs:
+    """What a run that met no fault has cost: a fault may add a repeat, and no more."""
+
+    jobs: int
+    embedded: int
+
+
+def unbroken(scenario: Scenario, make: MakeWorld) -> tuple[dict[str, object], list[str], Costs]:
+    """Return the end, the effects and the costs of a scenario's run that meets no fault."""
     with make(scenario.faults) as world:
         scenario.prepare(world)
         before = len(world.engine.knowledge_base.jobs(limit=100))
@@ -140,7 +151,7 @@ def unbroken(scenario: Scenario, make: MakeWorld) -> tuple[dict[str, object], li
         sync_once(with_faults(world.engine, schedule))
         quiet(world)
         jobs = len(world.engine.knowledge_base.jobs(limit=100)) - before
-        return end_state(world), schedule.log, jobs
+        return end_state(world), schedule.log, Costs(jobs, world.embedded())
 
 
 def changed_end(scenario: Scenario, kind: str, make: MakeWorld) -> dict[str, object]:
@@ -153,7 +164,7 @@ def changed_end(scenario: Scenario, kind: str, make: MakeWorld) -> dict[str, obj
 
 
 def play(
-    scenario: Scenario, kind: str, at: int, make: MakeWorld, expected: dict[str, object], jobs: int
+    scenario: Scenario, kind: str, at: int, make: MakeWorld, expected: dict[str, object], costs: Costs
 ) -> str:
     """Play one schedule and check its end; returns the name of the effect that met the fault.
 
@@ -175,9 +186,14 @@ def play(
             raise ViolationError(f"{told}: not quiet after {QUIET_RUNS} runs")
         _compare(told, end_state(world), expected)
         made = len(world.engine.knowledge_base.jobs(limit=100)) - before
-        allowed = jobs + scenario.jobs_more + 1 + (kind in CHANGES) + (kind in STALLS)
+        allowed = costs.jobs + scenario.jobs_more + 1 + (kind in CHANGES) + (kind in STALLS)
         if made > allowed:
             raise ViolationError(f"{told}: {made} jobs, at most {allowed} were needed")
+        _embedded_once(
+            told,
+            world.embedded(),
+            costs.embedded + TEXTS_IN_HAND * (kind in INTERRUPTIONS) + (kind in CHANGES),
+        )
         return effect
 
 
@@ -236,6 +252,11 @@ def play_pair(
 def _checked(world: World, faults: Faults, engine: Engine | None = None) -> Engine:
     watched = with_faults(engine or world.engine, faults)
     return replace(watched, incidents=Checked(world, watched))  # type: ignore[arg-type] # stands for the port
+
+
+def _embedded_once(told: str, embedded: int, allowed: int) -> None:
+    if embedded > allowed:
+        raise ViolationError(f"{told}: {embedded} texts embedded, at most {allowed} were needed")
 
 
 def _compare(told: str, found: dict[str, object], expected: dict[str, object]) -> None:

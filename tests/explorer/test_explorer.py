@@ -47,12 +47,12 @@ def make() -> Iterator[MakeWorld]:
 
 def explore(scenario: Scenario, kinds: tuple[str, ...], make: MakeWorld) -> tuple[int, set[tuple[str, str]]]:
     """Play all kinds at all effects; returns how many schedules, and which effect met which kind."""
-    expected, log, jobs = unbroken(scenario, make)
+    expected, log, costs = unbroken(scenario, make)
     played, met = 0, set()
     for kind in kinds:
         for at in range(1, len(log) + 1):
             if is_played():
-                met.add((play(scenario, kind, at, make, expected, jobs), kind))
+                met.add((play(scenario, kind, at, make, expected, costs), kind))
                 played += 1
     if EVERY == 1:
         assert {(effect, kind) for effect in set(log) for kind in kinds} <= met
@@ -79,11 +79,11 @@ def test_owners_change_at_any_effect_is_what_counts_in_the_end(
 ) -> None:
     """P3: edited, reopened or deleted between any two effects."""
     scenario = with_change_at(SCENARIOS[name], kind)
-    _, log, jobs = unbroken(scenario, make)
+    _, log, costs = unbroken(scenario, make)
     expected, played = changed_end(scenario, kind, make), 0
     for at in range(1, len(log) + 1):
         if is_played():
-            play(scenario, kind, at, make, expected, jobs)
+            play(scenario, kind, at, make, expected, costs)
             played += 1
 
     record_property("schedules", played)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from aws_tables import AwsTables
 from bedrock_double.double import Double
@@ -24,6 +24,7 @@ from kbsync.errors import BusyError
 from kbsync.knowledge import DocumentStatus
 from kbsync.local.alerts import LocalAlerts
 from kbsync.local.faults import LocalFaults
+from kbsync.local.knowledge_base import LocalKnowledgeBase
 from kbsync.model import State
 from kbsync.pipeline.sync import sync_once
 from kbsync.pipeline.transform.rules import TransformRules
@@ -50,6 +51,10 @@ class World(Protocol):
         """Let time pass, or step back."""
         ...
 
+    def embedded(self) -> int:
+        """Return how many texts all processes of the deployment have embedded; 0 where nobody can tell."""
+        ...
+
 
 @dataclass
 class LocalWorld:
@@ -60,6 +65,7 @@ class LocalWorld:
     clock: TickingClock = field(default_factory=TickingClock)
 
     def __post_init__(self) -> None:
+        self.opened: list[LocalKnowledgeBase] = []
         self.engine = self._open(self.faults)
 
     def _open(self, faults: LocalFaults) -> Engine:
@@ -67,6 +73,7 @@ class LocalWorld:
         engine = build_engine(settings, now=self.clock, sleep=self.clock.sleep)
         for opened in (engine.incidents._database, engine.knowledge_base._file):  # type: ignore[attr-defined]
             opened.query("PRAGMA synchronous=OFF")
+        self.opened.append(cast("LocalKnowledgeBase", engine.knowledge_base))
         return engine
 
     def rival(self) -> Engine:
@@ -74,6 +81,9 @@ class LocalWorld:
 
     def move(self, by: timedelta) -> None:
         self.clock.at += by
+
+    def embedded(self) -> int:
+        return sum(each.embedded for each in self.opened)
 
 
 @dataclass
@@ -110,6 +120,9 @@ class AwsWorld:
 
     def move(self, by: timedelta) -> None:
         self.clock.shift += by
+
+    def embedded(self) -> int:
+        return 0  # Bedrock embeds, and tells nobody
 
     def close(self) -> None:
         """Remove what was made, so that the stand-in stays small."""
