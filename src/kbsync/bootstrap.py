@@ -33,6 +33,7 @@ DATABASE = "kbsync.db"
 KNOWLEDGE_BASE = "knowledge_base.db"
 DOCUMENTS = "documents"
 LEASES = "leases"
+RUNS = "runs"
 ALERTS = "alerts.jsonl"
 
 AWS_PROBES = 5
@@ -204,6 +205,7 @@ def _build_local(settings: Settings, now: Clock, sleep: Callable[[float], None])
     from kbsync.local.incident_store import LocalIncidentStore
     from kbsync.local.knowledge_base import LocalKnowledgeBase
     from kbsync.local.ledger import LocalLedger
+    from kbsync.local.run_records import LocalRunRecords
     from kbsync.local.steady_clock import SteadyClock
     from kbsync.pipeline.transform.transform import IncidentTransform
 
@@ -238,6 +240,7 @@ def _build_local(settings: Settings, now: Clock, sleep: Callable[[float], None])
         policy=policy_of(settings),
         now=now,
         sleep=sleep,
+        run_records=LocalRunRecords(home / RUNS, settings.document_language),
     )
 
 
@@ -265,6 +268,7 @@ def _build_aws(settings: Settings, now: Clock, sleep: Callable[[float], None]) -
     from kbsync.aws.lean_puts import LeanPuts
     from kbsync.aws.ledger import DynamoLedger
     from kbsync.aws.record_marks import RecordMarks
+    from kbsync.aws.run_records import S3RunRecords
     from kbsync.aws.schema import checked_table
     from kbsync.pipeline.transform.transform import IncidentTransform
 
@@ -294,4 +298,13 @@ def _build_aws(settings: Settings, now: Clock, sleep: Callable[[float], None]) -
         policy=policy_of(settings),
         now=now,
         sleep=sleep,
+        run_records=S3RunRecords(
+            clients,
+            settings.s3_bucket,
+            settings.run_records_prefix,
+            language=settings.document_language,
+            kms_key_id=settings.s3_kms_key_id,
+        )
+        if settings.run_records_prefix
+        else None,
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from kbsync.model import Attributes, Clock, Desired, StoredIncident, Symptom
-from kbsync.ports import Alerts, DocumentStore, IncidentStore, KnowledgeBase, Ledger
+from kbsync.ports import Alerts, DocumentStore, IncidentStore, KnowledgeBase, Ledger, RunRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +119,5 @@ class Engine:
     policy: Policy
     now: Clock
     sleep: Callable[[float], None]
+    run_records: RunRecords | None = None
+    """None: no run leaves one."""

@@ -1,4 +1,4 @@
-"""The five ports. Their comments are the contract.
+"""The five ports, and an outlet for run records. Their comments are the contract.
 
 Each port has a local and an AWS adapter; one contract suite (tests/contract) runs over both. Adapters only
 translate: they hold no policy, retry nothing that is conditional, and raise the errors of errors.py.
@@ -274,6 +274,18 @@ class KnowledgeBase(Protocol):
 
         An empty query with a filter returns documents that match the filter.
         """
+        ...
+
+
+class RunRecords(Protocol):
+    """Where people read what a run did: JSON and one page a run. Nothing that kbsync does depends on them."""
+
+    def address(self, run: RunReport) -> str:
+        """Return where the run's page will be found, before or after it is left; alerts name it."""
+        ...
+
+    def leave(self, run: RunReport) -> None:
+        """Leave both, replacing earlier ones of the same run."""
         ...
 
 

@@ -62,6 +62,9 @@ class Settings(BaseModel):
         description="where JSON records for other readers go; empty: none",
         examples=["incident-records/"],
     )
+    run_records_prefix: str = Field(
+        "runs/", description="where runs leave their pages in the bucket; empty: none"
+    )
     s3_kms_key_id: str = Field("", description="KMS key of the documents; empty: the bucket's default")
     kb_id: str = Field("", description="Bedrock knowledge base", examples=["VH6SRH9ZNO"])
     data_source_id: str = Field(
@@ -173,15 +176,23 @@ class Settings(BaseModel):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    @field_validator("s3_prefix", "json_records_prefix")
+    @field_validator("s3_prefix", "json_records_prefix", "run_records_prefix")
     @classmethod
     def _prefix_is_a_folder(cls, value: str, checked: ValidationInfo) -> str:
-        if not value and checked.field_name == "json_records_prefix":
+        if not value and checked.field_name != "s3_prefix":
             return value
         parts = value.removesuffix("/").split("/")
         if not value.endswith("/") or any(part in ("", ".", "..") for part in parts) or "\\" in value:
             raise ValueError("must be a relative folder that ends in /, such as incidents/")
         return value
+
+    @model_validator(mode="after")
+    def _runs_are_no_documents(self) -> "Settings":
+        runs = self.run_records_prefix
+        for other in filter(None, (self.s3_prefix, self.json_records_prefix)):
+            if runs and (runs.startswith(other) or other.startswith(runs)):
+                raise ValueError(f"RUN_RECORDS_PREFIX must lie outside {other}")
+        return self
 
     @model_validator(mode="after")
     def _aws_is_complete(self) -> "Settings":

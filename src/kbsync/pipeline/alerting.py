@@ -66,7 +66,8 @@ def _alert(run: Run) -> None:
     for condition in _conditions(run):
         _track(run, memory, condition)
     if run.quarantined:
-        memory.put(*_set_aside(run))
+        subject, body = _set_aside(run)
+        memory.put(subject, body + _link(run))
     text = _remember(run, memory, text)
     if memory.outbox:
         _deliver(run, memory)
@@ -103,13 +104,19 @@ def _track(run: Run, memory: _Memory, condition: _Condition) -> None:
     name = condition.name
     if condition.active:
         if name not in memory.lasting:
-            memory.put(condition.subject, condition.body)
+            memory.put(condition.subject, condition.body + _link(run))
         memory.lasting[name] = 0
     elif name in memory.lasting:
         memory.lasting[name] += 1
         if memory.lasting[name] >= condition.good_runs:
             del memory.lasting[name]
             memory.put(condition.over, f"Run {run.run_id}: {run.report.status}.")
+
+
+def _link(run: Run) -> str:
+    """Tell where the run's record is, where runs leave any."""
+    records = run.engine.run_records
+    return f"\nThe record of this run: {records.address(run.report)}" if records is not None else ""
 
 
 def _deliver(run: Run, memory: _Memory) -> None:

@@ -217,7 +217,10 @@ def _remove_page(
 def _forget(engine: Engine, traces: Traces) -> None:
     """Take them out of run records and messages, then have the adapters write their files anew."""
     forget_texts(engine, traces)
-    for port in (engine.documents, engine.knowledge_base, engine.ledger, engine.alerts):
+    ports: tuple[object, ...] = (
+        engine.documents, engine.knowledge_base, engine.ledger, engine.alerts, engine.run_records,
+    )  # fmt: skip
+    for port in ports:
         if isinstance(port, Forgetful):
             port.forget(traces)
 

@@ -127,6 +127,7 @@ def _end_by(run: Run, error: Exception) -> None:
     run.say(f"ended by an error: {reason_of(error)}")
     with suppress(KbSyncError):
         _tell_waits(run)
+        _leave_record(run)
         run.engine.ledger.save_run(run.report)
     with suppress(KbSyncError):
         alert_on_transitions(run)
@@ -146,9 +147,22 @@ def _conclude(run: Run) -> RunReport:
     )
     _tell_waits(run)
     probe_finished(run)
+    _leave_record(run)
     alert_on_transitions(run)
     run.engine.ledger.save_run(run.report)
     return run.report
+
+
+def _leave_record(run: Run) -> None:
+    """Leave the run's JSON and page, where it did anything or anything is wrong."""
+    report, records = run.report, run.engine.run_records
+    idle = report.status == "ok" and not (report.found or report.indexed or report.pending or report.messages)
+    if records is None or idle:
+        return
+    try:
+        records.leave(report)
+    except KbSyncError as error:
+        run.say(f"the run's record could not be left: {error}")
 
 
 def _tell_waits(run: Run) -> None:
