@@ -66,9 +66,16 @@ def main(folder: Path) -> int:
             warningiserror=True,
             exception_on_warning=False,
         )
+        site.connect("html-page-context", say_language)
         site.build()
     shutil.rmtree(folder / "_sources", ignore_errors=True)
     return site.statuscode
+
+
+def say_language(_site: Sphinx, page: str, _template: str, context: dict[str, object], _tree: object) -> None:
+    """Have pages in Spanish say so, so that they are read aloud and hyphenated as Spanish."""
+    if page.startswith("es/") or page.endswith(".es"):
+        context["language"] = "es"
 
 
 def configuration() -> dict[str, object]:

@@ -64,3 +64,17 @@ def test_every_page_of_docs_is_in_the_navigation(site: Path) -> None:
 
     assert pages - listed == {"index.html"}
     assert {"project/ARCHITECTURE.html", "project/CHANGELOG.html"} <= listed
+
+
+def test_pages_in_spanish_say_so_and_the_others_are_english(site: Path) -> None:
+    said = {
+        path.relative_to(site).as_posix(): re.search(
+            r'<html[^>]* lang="(\w+)"', path.read_text(encoding="utf-8")
+        )
+        for path in site.rglob("*.html")
+    }
+    languages = {name: match[1] for name, match in said.items() if match}
+
+    assert languages["DEPLOY.es.html"] == languages["es/tutorial.html"] == "es"
+    assert languages["es/runbooks/backlog-age.html"] == "es"
+    assert languages["DEPLOY.html"] == languages["runbooks/backlog-age.html"] == "en"
