@@ -41,7 +41,6 @@ PAGE_SIZE = 50
 HITS = 8
 RUNS_SHOWN = 50
 RUNS_KEPT = 1000
-"""Closed to searchable. Source: DESIGN.md, section 7."""
 PUT_DOLLARS = 5 / 1_000_000
 """One S3 write at list price. Source: AWS_FACTS.md."""
 _A_YEAR_SECONDS = 31_536_000
