@@ -243,7 +243,6 @@ class _Publishing:
             code_changes=tuple(CodeChange(*change) for change in changes if any(change)),
             affected_systems=self._words(incident.affected_systems),
             tags=self._words(incident.tags),
-            external_id=self._line(incident.external_id),
             labels=tuple((name, text) for name, value in incident.labels if (text := self._line(value))),
             created=self._date(incident.created),
             resolved=self._date(incident.resolved),
