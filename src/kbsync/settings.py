@@ -156,7 +156,7 @@ class Settings(BaseModel):
     searchable_within_seconds: Annotated[Seconds, Field(gt=0)] = Field(
         3_900.0, description="objective from closed to searchable"
     )
-    probe_sample: Annotated[int, Field(ge=0, le=10_000)] | None = Field(
+    probe_sample: Annotated[Annotated[int, Field(ge=0, le=10_000)] | None, OptionalNumber] = Field(
         None,
         description="searchable and withdrawn incidents that a run looks for; empty: 5, embedded 0",
         examples=[20],
