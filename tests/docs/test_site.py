@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup, SoupStrainer
 from pages import ROOT
 
 pytest.importorskip("sphinx", reason="`make test-setup` installs the site's generator")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("site")]  # built once, in one process
 
 BUILD = str(ROOT / "scripts" / "build_site.py")
 LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
