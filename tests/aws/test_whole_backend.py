@@ -58,8 +58,9 @@ class Whole:
         return status["synced"]
 
     def keys(self) -> set[str]:
-        """Return the keys of the bucket."""
-        return {head.key for head in self.engine.documents.list(cursor="", limit=1000).items}
+        """Return the keys of the bucket, but for the runs' own pages."""
+        listed = {head.key for head in self.engine.documents.list(cursor="", limit=1000).items}
+        return {key for key in listed if not key.startswith("runs/")}
 
     def state(self, incident_id: str) -> State | None:
         """Return where an incident stands."""
