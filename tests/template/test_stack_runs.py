@@ -118,9 +118,10 @@ class Running:
         return frozenset(key.removeprefix("incident#") for key in keys if key.startswith("incident#"))
 
     def puts(self) -> dict[str, int]:
-        """Return how often each object was put: the bucket keeps every version."""
+        """Return how often each object was put, the runs' own pages apart: the bucket keeps every version."""
         pages = boto3.client("s3").get_paginator("list_object_versions").paginate(Bucket=self.place.bucket)
-        return dict(Counter(each["Key"] for page in pages for each in page.get("Versions", ())))
+        keys = (each["Key"] for page in pages for each in page.get("Versions", ()))
+        return dict(Counter(key for key in keys if not key.startswith("runs/")))
 
     def ticks_until_synced(self, count: int) -> None:
         """Invoke the tick, as the schedule does, until so many say that they are synced."""
