@@ -76,6 +76,8 @@ class Running:
         self.functions = boto3.client("lambda", config=Config(read_timeout=300))
         for name in (FUNCTION, f"{FUNCTION}-stream", f"{FUNCTION}-backfill"):
             self._point_at(name, server.address)
+        # The tests say when a run begins; the last one lets the marker ask for it.
+        self.set(f"{FUNCTION}-stream", BATCH_FUNCTION="")
 
     def _point_at(self, function: str, address: str) -> None:
         variables = self.functions.get_function_configuration(FunctionName=function)["Environment"][
@@ -298,3 +300,20 @@ def write_export_objects(files: list[list[str]]) -> str:
 
 def _is_old(key: str) -> bool:
     return key.endswith(".json") and not key.endswith(".metadata.json")
+
+
+@pytest.mark.slow
+def test_change_is_searchable_by_the_run_that_the_marker_asked_for(
+    running: Running, first: dict[str, Any]
+) -> None:
+    """Slow: nobody starts a run here, and no schedule does."""
+    assert first["status"] == "ok"
+    number = COUNT + OLD_COUNT + FORGOTTEN + 1
+    running.set(f"{FUNCTION}-stream", BATCH_FUNCTION=FUNCTION)
+
+    running.write(range(number, number + 1), priority="P1")
+
+    ends = time.monotonic() + LIMIT_SECONDS
+    while f"INC-{number:03}" not in running.synced() and time.monotonic() < ends:
+        pass
+    assert f"INC-{number:03}" in running.synced()
