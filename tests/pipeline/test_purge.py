@@ -4,6 +4,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from kbsync.pipeline.purge_certificate import read_certificates as certificates
 from kbsync.pipeline.purge_search import find_matches, read_patterns
 from kbsync.pipeline.reconcile import reconcile
 from kbsync.pipeline.sync import sync_once
-from kbsync.ports import ObjectVersion
+from kbsync.ports import ObjectVersion, Page
 from kbsync.views.question import Question
 from kbsync.views.search import search_view
 from kbsync.views.story import explain_view
@@ -372,3 +373,27 @@ def test_search_goes_through_every_page_and_past_what_goes_meanwhile(
 
     assert (set(present), absent) == ({"INC-1001", "INC-2", "INC-3"}, ())
     assert len(purged(home, "INC-2").gone) == 1
+
+
+class WithMarker:
+    """A document store whose versions hold the trace of a deletion, as those of a bucket do."""
+
+    def __init__(self, store: object) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def versions(self, *, begins: str, cursor: str, limit: int) -> Page[ObjectVersion]:
+        page = self._store.versions(begins=begins, cursor=cursor, limit=limit)  # type: ignore[attr-defined]
+        return replace(page, items=(ObjectVersion("incidents/GONE.md", "1", is_marker=True), *page.items))
+
+
+def test_trace_of_a_deletion_holds_no_text_to_search(home: Home) -> None:
+    """A delete marker has no bytes: it is passed over, and what is beside it is found."""
+    filled(home)
+    engine = replace(home.engine, documents=WithMarker(home.documents))  # type: ignore[arg-type] # the port
+
+    found = find_matches(engine, read_patterns(["Quillfeather"]))
+
+    assert found.order.incident_ids == ("INC-1001",)

@@ -345,3 +345,23 @@ def test_pace_never_falls_below_one_and_tells_an_outage() -> None:
     assert (pace.at_once, pace.is_outage, pace.pause_seconds) == (1.0, True, pytest.approx(3.2))
     assert pace.has_room(0, 0, 500)
     assert not pace.has_room(1, 0, 1)
+
+
+def test_lease_that_another_thread_has_renewed_meanwhile_is_not_renewed_again(home: Home) -> None:
+    """Of many threads that ask at once one renews; the others, let in after it, find enough of it left."""
+    lease = PublisherLease(home.engine, Lease("publisher", "run", 1, home.clock.at + timedelta(seconds=30)))
+
+    class Waited:
+        """The lock, given to us when another thread has renewed."""
+
+        def __enter__(self) -> None:
+            lease.lease = replace(lease.lease, expires_at=home.clock.at + timedelta(seconds=600))
+
+        def __exit__(self, *_: object) -> None:
+            """Nothing to let go."""
+
+    lease._renewing = Waited()  # type: ignore[assignment] # a lock, as far as `ensure` asks
+    lease.ensure()
+
+    assert lease.lease.generation == 1
+    assert lease.lease.expires_at > home.clock.at + timedelta(seconds=500)
