@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -33,6 +34,7 @@ from kbsync.engine import Engine
 from kbsync.errors import KbSyncError
 from kbsync.knowledge import DocumentStatus
 from kbsync.model import SYNC_STATUS, Document, State, StoredIncident
+from kbsync.paging import each_of
 from kbsync.pipeline.changes import (
     close_incident,
     delete_incident,
@@ -317,14 +319,7 @@ def differences(engine: Engine) -> Iterator[str]:
 
 def all_incidents(engine: Engine) -> list[StoredIncident]:
     """Return every incident of the table."""
-    found: list[StoredIncident] = []
-    cursor = ""
-    while True:
-        page = engine.incidents.scan(cursor=cursor, limit=100)
-        found += page.items
-        cursor = page.cursor
-        if not cursor:
-            return found
+    return list(each_of(partial(engine.incidents.scan, limit=100)))
 
 
 def memory_by_quarter(memory: Path) -> list[float]:

@@ -13,6 +13,15 @@ Attributes = Mapping[str, object]
 """One raw incident item: the values of a DynamoDB item as Python types (str, bool, None, Decimal or int,
 bytes, list, dict, set). Nothing is promised about them: they are what somebody wrote."""
 
+
+def value_at(attributes: Attributes, path: str) -> object:
+    """Return what stands at a path of names with dots between them; None where it leads nowhere."""
+    value: object = attributes
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
 SYNC_STATUS = "kb_sync_status"
 """The one attribute that kbsync writes on the customer's incident item."""
 

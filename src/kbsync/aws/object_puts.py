@@ -75,16 +75,21 @@ class ObjectPuts:
             request["IfMatch"] = f'"{sent.if_etag}"'
         else:
             request["IfNoneMatch"] = "*"
-        if self._kms_key_id:
-            request["ServerSideEncryption"] = "aws:kms"
-            request["SSEKMSKeyId"] = self._kms_key_id
-            request["BucketKeyEnabled"] = True
+        encrypt(request, self._kms_key_id)
         asked_at = self._time.moment()
         reply = self._clients.s3_once.put_object(**request)
         said = date_of(reply["ResponseMetadata"])
         if said is not None:
             self._time.learn(said, asked_at)
         return reply["ETag"].strip('"'), said
+
+
+def encrypt(request: "PutObjectRequestTypeDef", kms_key_id: str) -> None:
+    """Ask for this key, one for the whole bucket's data keys; an empty one leaves the bucket's default."""
+    if kms_key_id:
+        request["ServerSideEncryption"] = "aws:kms"
+        request["SSEKMSKeyId"] = kms_key_id
+        request["BucketKeyEnabled"] = True
 
 
 def date_of(reply: "ResponseMetadataTypeDef") -> datetime | None:

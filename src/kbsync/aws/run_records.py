@@ -3,14 +3,15 @@
 May import boto3 through clients, the document store for old versions, and errors.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from kbsync.aws.aws_errors import translated_aws_errors
 from kbsync.aws.clients import Clients
 from kbsync.aws.document_store import S3DocumentStore
-from kbsync.ports import ObjectVersion
+from kbsync.aws.object_puts import encrypt
+from kbsync.paging import each_of
 from kbsync.run_page import record_json, record_page
 from kbsync.run_report import RunReport
 from kbsync.traces import Traces
@@ -55,7 +56,10 @@ class S3RunRecords:
                 `s3:DeleteObjectVersion` is missing.
         """
         store = S3DocumentStore(self._clients, self._bucket, "")
-        for version in _versions(store, self._prefix):
+        listing = partial(store.versions, begins=self._prefix, limit=_PAGE)
+        for version in each_of(listing):
+            if version.is_marker:
+                continue
             with suppress(KeyError):
                 if traces.are_in(store.version(version).decode("utf-8", "replace")):
                     store.remove_version(version)
@@ -70,17 +74,6 @@ class S3RunRecords:
             "Body": content,
             "ContentType": content_type,
         }
-        if self._kms_key_id:
-            request["ServerSideEncryption"], request["SSEKMSKeyId"] = "aws:kms", self._kms_key_id
+        encrypt(request, self._kms_key_id)
         with translated_aws_errors(f"bucket {self._bucket}"):
             self._clients.s3.put_object(**request)
-
-
-def _versions(store: S3DocumentStore, prefix: str) -> Iterator[ObjectVersion]:
-    cursor = ""
-    while True:
-        page = store.versions(begins=prefix, cursor=cursor, limit=_PAGE)
-        yield from (version for version in page.items if not version.is_marker)
-        cursor = page.cursor
-        if not cursor:
-            return

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kbsync.alert_subject import require_subject
 from kbsync.local.os_errors import translated_os_errors
+from kbsync.local.whole_files import write_atomically
 from kbsync.traces import Traces
 
 _LOGGER = logging.getLogger("kbsync.alerts")
@@ -40,6 +41,4 @@ class LocalAlerts:
             lines = self._path.read_text(encoding="ascii").splitlines(keepends=True)
             kept = [line for line in lines if not traces.are_in(json.loads(line)["body"])]
             if kept != lines:
-                renewed = self._path.with_suffix(".part")
-                renewed.write_text("".join(kept), encoding="ascii")
-                renewed.replace(self._path)
+                write_atomically(self._path, "".join(kept).encode("ascii"), durable=False)

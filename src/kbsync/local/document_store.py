@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,12 +18,12 @@ from filelock import FileLock
 from kbsync.errors import WriteConflictError
 from kbsync.local.database import cut_page
 from kbsync.local.os_errors import translated_os_errors
+from kbsync.local.whole_files import UNFINISHED, fsync_folder, write_atomically
 from kbsync.model import Clock, ObjectHead, PutReply
 from kbsync.ports import ObjectVersion, Page
 from kbsync.traces import Traces
 
 _METADATA = ".metadata"
-_UNFINISHED = ".part"
 _STANDING = "standing"
 _BAD_KEY = re.compile(r"(\A|/)(\.|/|\Z)|[\\:\x00-\x1f]")
 """Empty and hidden segments, `..` among them, and what leaves the folder on some system."""
@@ -60,8 +59,8 @@ class LocalDocumentStore:
                     "modified_at": at.isoformat(),
                 }
                 # Metadata first: until the bytes follow, its ETag fits nothing and it counts as absent.
-                _write_atomically(self._metadata_path(key), json.dumps(kept).encode(), durable=False)
-                _write_atomically(path, content, durable=True)
+                write_atomically(self._metadata_path(key), json.dumps(kept).encode(), durable=False)
+                write_atomically(path, content, durable=True)
         return PutReply(etag, at)
 
     def delete(self, key: str, *, if_etag: str) -> datetime | None:
@@ -72,7 +71,7 @@ class LocalDocumentStore:
                 return None
             self._require(key, if_etag)
             path.unlink()
-            _fsync_folder(path.parent)
+            fsync_folder(path.parent)
             self._metadata_path(key).unlink(missing_ok=True)
             return self._now()
 
@@ -135,7 +134,7 @@ class LocalDocumentStore:
     def forget(self, traces: Traces) -> None:
         """Remove what killed puts left half written, and what is kept of these keys; documents stay."""
         with translated_os_errors("the documents folder"), self._locked():
-            for left in self._root.rglob(f".*{_UNFINISHED}"):
+            for left in self._root.rglob(f".*{UNFINISHED}"):
                 left.unlink(missing_ok=True)
             for key in traces.keys:
                 if self.head(key) is None:
@@ -170,34 +169,6 @@ class LocalDocumentStore:
 
 def _etag(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _write_atomically(path: Path, content: bytes, *, durable: bool) -> None:
-    """Write beside the target, then rename; where durable, a power cut leaves the old or the new bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".", suffix=_UNFINISHED, dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    if durable:
-        _fsync_folder(path.parent)
-
-
-def _fsync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there; NTFS journals the rename itself
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _walk(folder: Path, start: str, cursor: str) -> Iterator[str]:

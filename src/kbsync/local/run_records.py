@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from kbsync.local.os_errors import translated_os_errors
+from kbsync.local.whole_files import write_atomically
 from kbsync.run_page import record_json, record_page
 from kbsync.run_report import RunReport
 from kbsync.traces import Traces
 
 MOST_KEPT = 500
 """The newest runs of which files are kept; the ledger tells of older ones."""
-_PART = ".part"
 
 
 class LocalRunRecords:
@@ -30,15 +30,9 @@ class LocalRunRecords:
             AccessDeniedError, UnavailableError: a file could not be written.
         """
         with translated_os_errors("the folder of run records"):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for ending, content in (
-                (".json", record_json(run)),
-                (".html", record_page(run, self._language)),
-            ):
-                path = self._folder / f"{run.run_id}{ending}"
-                part = path.with_name(path.name + _PART)
-                part.write_bytes(content)
-                part.replace(path)
+            page = record_page(run, self._language)
+            for ending, content in ((".json", record_json(run)), (".html", page)):
+                write_atomically(self._folder / f"{run.run_id}{ending}", content, durable=False)
             for path in sorted(self._folder.iterdir())[: -2 * MOST_KEPT]:
                 path.unlink(missing_ok=True)
 

@@ -13,7 +13,6 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
 
 from kbsync.engine import Engine
 from kbsync.errors import UnknownIncidentError
@@ -29,15 +28,14 @@ from kbsync.model import (
     Transition,
     sidecar_key,
 )
+from kbsync.paging import each_of
 from kbsync.pipeline.lease import PublisherLease, holding_lease
 from kbsync.pipeline.plan import UNTIL_RELEASED
 from kbsync.pipeline.purge_certificate import Certificate, Gone, keep_certificate
 from kbsync.pipeline.purge_texts import forget_texts
-from kbsync.ports import ObjectVersion, Page
+from kbsync.ports import ObjectVersion
 from kbsync.shards import before_marking
 from kbsync.traces import Forgetful, Traces, no_text
-
-T = TypeVar("T")
 
 ROUNDS = 4
 """Runs made until all is confirmed gone: where a late call could still put something back, that takes two."""
@@ -118,23 +116,6 @@ def purge(engine: Engine, order: Order, *, run: Callable[[], object]) -> tuple[C
     waiting = tuple(each for each in ids if not _is_gone(engine, each))
     gone = tuple(each for each in ids if each not in set(waiting))
     return _remove(engine, replace(order, incident_ids=gone)), waiting
-
-
-class Listing(Protocol[T]):
-    """A listing of a port that is asked page by page."""
-
-    def __call__(self, *, cursor: str) -> Page[T]:
-        """Return the page behind a cursor."""
-        ...
-
-
-def each_of(listing: Listing[T]) -> Iterator[T]:
-    """Yield everything that a listing has, one page in memory at a time."""
-    cursor: str | None = ""
-    while cursor is not None:
-        page = listing(cursor=cursor)
-        yield from page.items
-        cursor = page.cursor or None
 
 
 def pages(incident_ids: Iterable[str]) -> Iterator[list[str]]:

@@ -13,7 +13,8 @@ from functools import partial
 from kbsync.engine import Engine
 from kbsync.errors import UsageError
 from kbsync.model import SyncRecord
-from kbsync.pipeline.purge import Order, each_of, keys_of
+from kbsync.paging import each_of
+from kbsync.pipeline.purge import Order, keys_of
 
 REGULAR = "re:"
 PAGE = 200

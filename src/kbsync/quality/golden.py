@@ -9,10 +9,13 @@ import hashlib
 import heapq
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 
 from kbsync.engine import Engine
 from kbsync.errors import IncidentRejectedError
 from kbsync.model import State, Symptom
+from kbsync.paging import each_of
 from kbsync.quality.questions import Asked
 
 MOST_LOOKED_THROUGH = 200_000
@@ -55,21 +58,10 @@ def golden_questions(engine: Engine, *, sample: int) -> list[Asked]:
 
 def sampled_ids(engine: Engine, sample: int) -> list[str]:
     """Return the searchable incidents whose ids have the lowest hashes, in that order."""
-
-    def hashes() -> Iterator[tuple[bytes, str]]:
-        cursor, looked_at = "", 0
-        while looked_at < MOST_LOOKED_THROUGH:
-            page = engine.ledger.list_records(state=State.INDEXED, cursor=cursor, limit=_PAGE)
-            for record in page.items:
-                yield (
-                    hashlib.sha256(record.incident_id.encode("utf-8", "replace")).digest(),
-                    record.incident_id,
-                )
-            cursor, looked_at = page.cursor, looked_at + len(page.items)
-            if not cursor:
-                break
-
-    return [incident_id for _, incident_id in heapq.nsmallest(sample, hashes())]
+    records = each_of(partial(engine.ledger.list_records, state=State.INDEXED, limit=_PAGE))
+    ids = (record.incident_id for record in islice(records, MOST_LOOKED_THROUGH))
+    hashes = ((hashlib.sha256(each.encode("utf-8", "replace")).digest(), each) for each in ids)
+    return [incident_id for _, incident_id in heapq.nsmallest(sample, hashes)]
 
 
 def questions_of(incident_id: str, symptom: Symptom) -> Iterator[Asked]:

@@ -5,6 +5,8 @@ May import the rest of quality and the views. Invariant: what the view quotes of
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from kbsync.engine import Engine
@@ -12,6 +14,7 @@ from kbsync.errors import UsageError
 from kbsync.importing.json_lines import read_json_lines
 from kbsync.importing.records import Accepted
 from kbsync.model import State
+from kbsync.paging import each_of
 from kbsync.quality.evaluation import ALL, Answer, Progress, Row, ask, rows_of
 from kbsync.quality.gate import Limit, broken_limits
 from kbsync.quality.history import keep
@@ -104,15 +107,9 @@ def others_than(engine: Engine, path: Path) -> list[str]:
             known = {line.incident_id for line in read_json_lines(stream) if isinstance(line, Accepted)}
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({type(error).__name__})", hint="name a file") from error
-    found: list[str] = []
-    cursor = ""
-    while len(found) < _PAGE // 10:
-        page = engine.ledger.list_records(state=State.INDEXED, cursor=cursor, limit=_PAGE)
-        found += [each.incident_id for each in page.items if each.incident_id not in known]
-        cursor = page.cursor
-        if not cursor:
-            break
-    return found[: _PAGE // 10]
+    records = each_of(partial(engine.ledger.list_records, state=State.INDEXED, limit=_PAGE))
+    others = (each.incident_id for each in records if each.incident_id not in known)
+    return list(islice(others, _PAGE // 10))
 
 
 def _belongs(asked: Asked, row: Row) -> bool:

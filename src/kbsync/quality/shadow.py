@@ -13,6 +13,7 @@ from kbsync.errors import UsageError
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.pipeline.run import Progress
 from kbsync.pipeline.sync import sync_once
+from kbsync.queueing import is_closed
 from kbsync.setting_sources import load_settings
 from kbsync.settings import Settings, variable
 
@@ -77,9 +78,7 @@ def build_shadow(engine: Engine, settings: Settings, shadow: Settings, progress:
     while True:
         page = engine.incidents.scan(cursor=cursor, limit=_PAGE)
         closed = [
-            each.attributes
-            for each in page.items
-            if str(each.attributes.get("status")).strip() in shadow.closed_statuses
+            each.attributes for each in page.items if is_closed(each.attributes, shadow.closed_statuses)
         ]
         upsert_incidents(other, closed)
         cursor, copied = page.cursor, copied + len(closed)

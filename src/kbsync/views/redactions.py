@@ -5,9 +5,11 @@ Imports the model and ports; reads only. Invariant: one page of records at a tim
 
 import re
 from collections import Counter
+from functools import partial
 
 from kbsync.engine import Engine
 from kbsync.model import State, SyncRecord
+from kbsync.paging import each_of
 from kbsync.views.report import View
 from kbsync.withdrawal import in_force
 
@@ -26,24 +28,19 @@ def redactions_view(engine: Engine, *, rule: str, limit: int, offset: int) -> Vi
     found, incidents, versions = Counter[str](), Counter[str](), Counter[str]()
     documents = redacted = older = matching = 0
     listed: list[View] = []
-    cursor = ""
-    while True:
-        page = engine.ledger.list_records(state=None, cursor=cursor, limit=_PAGE)
-        for record in filter(_has_document, page.items):
-            counts = dict(record.redactions)
-            documents += 1
-            redacted += bool(counts)
-            older += record.rendered_by != current
-            versions[version_of(record.rendered_by)] += 1
-            found.update(counts)
-            incidents.update(counts.keys())
-            if rule in counts if rule else counts:
-                if offset <= matching < offset + limit:
-                    listed.append({"incident_id": record.incident_id, "redactions": counts})
-                matching += 1
-        cursor = page.cursor
-        if not cursor:
-            break
+    records = each_of(partial(engine.ledger.list_records, state=None, limit=_PAGE))
+    for record in filter(_has_document, records):
+        counts = dict(record.redactions)
+        documents += 1
+        redacted += bool(counts)
+        older += record.rendered_by != current
+        versions[version_of(record.rendered_by)] += 1
+        found.update(counts)
+        incidents.update(counts.keys())
+        if rule in counts if rule else counts:
+            if offset <= matching < offset + limit:
+                listed.append({"incident_id": record.incident_id, "redactions": counts})
+            matching += 1
     last = offset + len(listed)
     return {
         "documents": documents,

@@ -12,6 +12,7 @@ from kbsync.engine import Engine
 from kbsync.errors import IncidentRejectedError, RedactionFailedError
 from kbsync.knowledge import Hit
 from kbsync.model import Document, NoDocument, State, StoredIncident, SyncRecord, WithdrawReason
+from kbsync.queueing import is_closed
 
 WAITS = "its removal waits for the next run"
 UNMADE = (RecursionError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
@@ -69,8 +70,7 @@ def metadata_of(document: Document) -> Mapping[str, str | int]:
 
 
 def _no_longer_closed(engine: Engine, stored: StoredIncident) -> str:
-    status = stored.attributes.get("status")
-    closed = isinstance(status, str) and status.strip() in engine.policy.closed_statuses
+    closed = is_closed(stored.attributes, engine.policy.closed_statuses)
     return "" if closed else _reason(NoDocument(WithdrawReason.NOT_CLOSED))
 
 

@@ -14,7 +14,7 @@ from kbsync.errors import (
     UsageError,
 )
 from kbsync.model import SYNC_STATUS, Document, Stage, State, StoredIncident, SyncRecord, sidecar_key
-from kbsync.queueing import in_stage, utc_text
+from kbsync.queueing import in_stage, is_closed, utc_text
 from kbsync.views.report import View, iso
 from kbsync.views.standing import UNMADE
 from kbsync.withdrawal import in_force
@@ -164,7 +164,7 @@ def _status(engine: Engine, stored: StoredIncident | None) -> str | None:
 
 def _next(engine: Engine, record: SyncRecord | None, stored: StoredIncident | None, *, paused: bool) -> str:
     if record is None:
-        closed = (_text(stored, "status") or "").strip() in engine.policy.closed_statuses
+        closed = stored is not None and is_closed(stored.attributes, engine.policy.closed_statuses)
         text = (
             "the next run that looks at it"
             if closed

@@ -5,10 +5,13 @@ Invariant: one pass over the table, page by page; memory holds the asked page an
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 
 from kbsync.engine import Engine
 from kbsync.errors import IncidentRejectedError
-from kbsync.model import Attributes, StoredIncident
+from kbsync.model import Attributes, StoredIncident, value_at
+from kbsync.paging import each_of
+from kbsync.queueing import is_closed
 from kbsync.views.passages import cut
 from kbsync.views.report import View
 
@@ -27,24 +30,18 @@ def writeups_view(engine: Engine, *, by: str, limit: int, offset: int) -> View:
     closed, without = Counter[str](), Counter[str]()
     listed: list[StoredIncident] = []
     unreadable = 0
-    cursor = ""
-    while True:
-        page = engine.incidents.scan(cursor=cursor, limit=_PAGE)
-        for stored in page.items:
-            if str(stored.attributes.get("status")).strip() not in engine.policy.closed_statuses:
-                continue
-            group = _group(engine, stored.attributes, by)
-            name = group if group in closed or len(closed) < MOST_GROUPS else OTHERS
-            closed[name] += 1
-            written = _is_written(engine, stored)
-            unreadable += written is None
-            if written is False:
-                if offset <= without.total() < offset + limit:
-                    listed.append(stored)
-                without[name] += 1
-        cursor = page.cursor
-        if not cursor:
-            break
+    for stored in each_of(partial(engine.incidents.scan, limit=_PAGE)):
+        if not is_closed(stored.attributes, engine.policy.closed_statuses):
+            continue
+        group = _group(engine, stored.attributes, by)
+        name = group if group in closed or len(closed) < MOST_GROUPS else OTHERS
+        closed[name] += 1
+        written = _is_written(engine, stored)
+        unreadable += written is None
+        if written is False:
+            if offset <= without.total() < offset + limit:
+                listed.append(stored)
+            without[name] += 1
     last = offset + len(listed)
     return {
         "by": by,
@@ -82,10 +79,7 @@ def _rows(engine: Engine, listed: list[StoredIncident], by: str) -> list[View]:
 
 
 def _group(engine: Engine, attributes: Attributes, by: str) -> str:
-    value: object = attributes
-    for name in by.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return cut(engine.transform.shown(_text(value)), _GROUP_CHARACTERS) or NONE
+    return cut(engine.transform.shown(_text(value_at(attributes, by))), _GROUP_CHARACTERS) or NONE
 
 
 def _text(value: object) -> str:

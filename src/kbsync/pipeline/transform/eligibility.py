@@ -3,10 +3,11 @@
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
-from kbsync.model import Attributes, NoDocument, WithdrawReason
+from kbsync.model import Attributes, NoDocument, WithdrawReason, value_at
 from kbsync.pipeline.transform.clean import clean_line
 from kbsync.pipeline.transform.read import has_writeup, members, scalar_text
 from kbsync.pipeline.transform.rules import Rule, TransformRules
+from kbsync.queueing import is_closed
 
 NOT_WRITTEN = "neither root cause nor resolution is written"
 
@@ -20,8 +21,7 @@ def refusal(attributes: Attributes, rules: TransformRules) -> NoDocument | None:
     Raises:
         UnreadableIncidentError: a resolution is required, and what stands in its place is no text.
     """
-    status = attributes.get("status")
-    if not isinstance(status, str) or status.strip() not in rules.closed_statuses:
+    if not is_closed(attributes, rules.closed_statuses):
         return NoDocument(
             WithdrawReason.NOT_CLOSED, "status is not one of " + ", ".join(rules.closed_statuses)
         )
@@ -46,15 +46,8 @@ def first_match(attributes: Attributes, group: Iterable[Rule]) -> str:
 
 def _matched(attributes: Attributes, rule: Rule) -> str:
     path, wanted = rule
-    found = set(_comparable_values(_at_path(attributes, path)))
+    found = set(_comparable_values(value_at(attributes, path)))
     return next((value for value in wanted if _comparable(value) in found), "")
-
-
-def _at_path(attributes: Attributes, path: str) -> object:
-    value: object = attributes
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 def _comparable_values(value: object) -> Iterator[str]:

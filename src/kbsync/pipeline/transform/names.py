@@ -6,9 +6,9 @@ the operator names it.
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-from kbsync.model import Attributes
+from kbsync.model import Attributes, value_at
 from kbsync.pipeline.transform.read import members, scalar_text
 from kbsync.pipeline.transform.redact import RULE_SET, RULES
 from kbsync.pipeline.transform.redaction_rule import RedactionRule, RuleSet, rule_set
@@ -60,9 +60,7 @@ def _names(value: str) -> Iterator[str]:
 
 
 def _texts(attributes: Attributes, path: str) -> Iterator[str]:
-    value: object = attributes
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+    value = value_at(attributes, path)
     for each in members(value) or (value,):
         text = scalar_text(each)
         if text:
