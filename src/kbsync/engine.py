@@ -74,8 +74,12 @@ class Transform(Protocol):
         """
         ...
 
-    def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:
-        """Return when the incident says that it was closed, None where it does not, and its severity."""
+    def closed_at(self, stored: StoredIncident) -> datetime | None:
+        """Return when the incident says that it was closed; None where it names no moment."""
+        ...
+
+    def severity(self, stored: StoredIncident) -> str:
+        """Return the incident's severity as it may be shown; empty where it has none."""
         ...
 
     def has_writeup(self, stored: StoredIncident) -> bool:

@@ -92,8 +92,12 @@ def seconds_to_searchable(closed_at: datetime | None, learnt_at: datetime | None
 
 def note_wait(waits: Freshness, severity: str, seconds: float, *, objective_seconds: float) -> None:
     """Count one wait under its severity; a thirteenth severity is `other`."""
+    _times_of(waits, severity).add(seconds, objective_seconds=objective_seconds)
+
+
+def _times_of(waits: Freshness, severity: str) -> Times:
     known = severity in waits or len(waits) < MOST_SEVERITIES
-    waits.setdefault(severity if known else OTHER, Times()).add(seconds, objective_seconds=objective_seconds)
+    return waits.setdefault(severity if known else OTHER, Times())
 
 
 def summaries(waits: Freshness) -> tuple[SearchableTimes, ...]:
@@ -143,6 +147,5 @@ def _merged(parts: Iterable[Freshness]) -> Freshness:
     merged: Freshness = {}
     for part in parts:
         for name, times in part.items():
-            known = name in merged or len(merged) < MOST_SEVERITIES
-            merged.setdefault(name if known else OTHER, Times()).merge(times)
+            _times_of(merged, name).merge(times)
     return merged

@@ -86,8 +86,11 @@ class _NothingWanted:
     def symptom(self, stored: StoredIncident) -> Symptom:
         return self.inner.symptom(stored)
 
-    def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:
-        return self.inner.closing(stored)
+    def closed_at(self, stored: StoredIncident) -> datetime | None:
+        return self.inner.closed_at(stored)
+
+    def severity(self, stored: StoredIncident) -> str:
+        return self.inner.severity(stored)
 
     def has_writeup(self, stored: StoredIncident) -> bool:
         return self.inner.has_writeup(stored)

@@ -66,8 +66,7 @@ def _alert(run: Run) -> None:
     for condition in _conditions(run):
         _track(run, memory, condition)
     if run.quarantined:
-        subject, body = _set_aside(run)
-        memory.put(subject, body + _link(run))
+        memory.put(*_set_aside(run))
     text = _remember(run, memory, text)
     if memory.outbox:
         _deliver(run, memory)
@@ -134,7 +133,7 @@ def _deliver(run: Run, memory: _Memory) -> None:
 def _set_aside(run: Run) -> tuple[str, str]:
     named, count = ", ".join(run.quarantined[:MAX_IDS_NAMED]), len(run.quarantined)
     body = f"Run {run.run_id} set {count} incident(s) aside after their last attempt: {named}.\n"
-    body += "See `kbsync quarantine`, then `kbsync retry ID`."
+    body += f"See `kbsync quarantine`, then `kbsync retry ID`.{_link(run)}"
     return f"kbsync: {count} incident(s) quarantined", body
 
 

@@ -37,26 +37,25 @@ def finish_page(run: Run, finished: Sequence[Finished], job_id: str) -> int:
         return 0
     incidents = run.engine.incidents.read([each.record.incident_id for each in finished])
     said = _say_synced(run, [(each, incidents.get(each.record.incident_id)) for each in finished])
-    changes, became = [], []
+    became: list[tuple[SyncRecord, SyncRecord]] = []
     for each in finished:
         incident_id = each.record.incident_id
         record = _finish(run, each, incidents.get(incident_id), job_id, said=said.get(incident_id))
         if record is not None:
-            changes.append((record, each.record.due))
             became.append((each.record, record))
-    save_records(run, changes)
+    save_records(run, ((after, before.due) for before, after in became))
     for before, after in became:
         _count_wait(run, before, after, incidents.get(after.incident_id))
         if not after.queue:
             run.note_finished(after.incident_id, searchable=after.state is State.INDEXED)
-    return len(changes)
+    return len(became)
 
 
 def _count_wait(run: Run, before: SyncRecord, after: SyncRecord, stored: StoredIncident | None) -> None:
     """Count what has become searchable for the first time since it was closed; an edit counts no more."""
     seconds = after.searchable_seconds
     if before.searchable_seconds is None and seconds is not None and stored is not None:
-        severity = severity_name(run.engine.transform.closing(stored)[1])
+        severity = severity_name(run.engine.transform.severity(stored))
         limit = run.engine.policy.searchable_within_seconds
         note_wait(run.waits, severity, seconds, objective_seconds=limit)
 
@@ -108,8 +107,7 @@ def _indexed(run: Run, record: SyncRecord, stored: StoredIncident, job_id: str) 
     now, waited = run.engine.now(), record.searchable_seconds
     run.count(indexed=1)
     if waited is None:
-        closed_at, _ = run.engine.transform.closing(stored)
-        waited = seconds_to_searchable(closed_at, record.pending_since, now)
+        waited = seconds_to_searchable(run.engine.transform.closed_at(stored), record.pending_since, now)
     record = moved(record, State.INDEXED, "", run_id=run.run_id, at=now)
     record = replace(record, indexed_at=now, ingestion_job_id=job_id, attempts=0, refused=False)
     return settled(replace(record, searchable_seconds=waited))

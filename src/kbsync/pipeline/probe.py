@@ -8,16 +8,14 @@ index may need a moment, so people are told what failed in two runs in a row. Kn
 and IncidentStore ports. Invariant: a probe changes no state and fails no run; requests follow the sample.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from enum import StrEnum
-from typing import Any
 
 from kbsync.errors import KbSyncError
 from kbsync.model import State, StoredIncident, SyncRecord
 from kbsync.pipeline.run import Run
-from kbsync.probing import PROBES
+from kbsync.probing import Probes, keep_probes, read_probes
 
 AMONG_THE_FIRST = 10
 TOLD_AFTER = 2
@@ -43,16 +41,6 @@ class Finding(StrEnum):
         return self in (Finding.FOUND, Finding.GONE)
 
 
-@dataclass
-class _Memory:
-    """What the probes of the runs before found, as it stands in the ledger."""
-
-    failing: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """By incident: `finding`, `since`, and in how many runs in a row (`times`)."""
-    last: dict[str, Any] = field(default_factory=dict)
-    """The newest run that probed: `run_id`, `at`, `probed`, `failed`."""
-
-
 def probe_finished(run: Run) -> None:
     """Ask search for a sample of what this run finished, and for what failed before; a repeat asks anew.
 
@@ -68,7 +56,7 @@ def probe_finished(run: Run) -> None:
 
 
 def _probe(run: Run) -> None:
-    memory = _Memory(**json.loads(run.engine.ledger.read_value(PROBES) or "{}"))
+    memory = read_probes(run.engine)
     sample = [incident_id for kept in run.finished.values() for _, incident_id in kept]
     ids = list(dict.fromkeys([*memory.failing, *sample]))
     if not ids:
@@ -88,10 +76,10 @@ def _probe(run: Run) -> None:
     if failed:
         run.say(f"{failed} of {len(good) + failed} probes of search failed; `kbsync status` names them")
     run.unproven = _told(memory)
-    run.engine.ledger.write_value(PROBES, json.dumps(asdict(memory)))
+    keep_probes(run.engine, memory)
 
 
-def _told(memory: _Memory) -> dict[str, str]:
+def _told(memory: Probes) -> dict[str, str]:
     """Return what people are told of: what failed in enough runs in a row."""
     return {
         incident_id: str(each["finding"])
@@ -100,7 +88,7 @@ def _told(memory: _Memory) -> dict[str, str]:
     }
 
 
-def _remember(run: Run, memory: _Memory, incident_id: str, finding: Finding | None) -> None:
+def _remember(run: Run, memory: Probes, incident_id: str, finding: Finding | None) -> None:
     """Keep what fails, with how many runs in a row; forget what is good or no longer a question."""
     known = memory.failing.pop(incident_id, None)
     if finding is None or finding.is_good or len(memory.failing) >= MOST_FAILING:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from kbsync.engine import Engine
 from kbsync.freshness import DAYS_SHOWN, recent_waits, summaries
 from kbsync.model import Stage, State, SyncRecord
-from kbsync.probing import newest_probes
+from kbsync.probing import read_probes
 from kbsync.queueing import due_until, shard_queue
 from kbsync.shards import count_held, covered_shards
 from kbsync.views.report import View, iso, report_view, times_view
@@ -38,7 +38,7 @@ def status_view(engine: Engine) -> View:
     unrecorded = min(max(closed - sum(states.values()), 0), rest)
     states[State.PENDING] += unrecorded
     oldest = engine.ledger.oldest_pending()
-    last, probes = engine.ledger.runs(limit=1), newest_probes(engine)
+    last, probes = engine.ledger.runs(limit=1), read_probes(engine)
     return {
         "states": {str(state): count for state, count in states.items()},
         "not_closed": rest - unrecorded,
@@ -47,7 +47,7 @@ def status_view(engine: Engine) -> View:
         "tombstones": tombstones + sum(deleted.values()),
         "oldest_pending_seconds": round((engine.now() - oldest) / timedelta(seconds=1)) if oldest else None,
         "probes": {
-            "last": probes["last"] or None,
+            "last": probes.last or None,
             "failing": [
                 {
                     "incident_id": each,
@@ -55,7 +55,7 @@ def status_view(engine: Engine) -> View:
                     "since": found["since"],
                     "runs": found["times"],
                 }
-                for each, found in probes["failing"].items()
+                for each, found in probes.failing.items()
             ],
         },
         "last_run": report_view(last[0]) if last else None,

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from kbsync.quality.history import Evaluation
 from kbsync.run_report import RunReport
@@ -31,6 +32,15 @@ _STYLE = Style(
     label_font_size=12,
     legend_font_size=12,
 )
+
+_FRAME: dict[str, Any] = {  # Any: pygal's options, by name
+    "style": _STYLE,
+    "js": (),
+    "disable_xml_declaration": True,
+    "width": 820,
+    "height": 240,
+    "legend_at_bottom": True,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +69,7 @@ def days_of(runs: Sequence[RunReport], now: datetime) -> list[Day]:
 def runs_chart(days: Sequence[Day], words: Words) -> bytes:
     """Return the days as stacked bars, as SVG."""
     chart = StackedBar(
-        style=_STYLE,
-        js=(),
-        disable_xml_declaration=True,
-        width=820,
-        height=240,
-        legend_at_bottom=True,
+        **_FRAME,
         legend_at_bottom_columns=len(SERIES),
         no_prefix=True,
         show_minor_y_labels=False,
@@ -72,39 +77,34 @@ def runs_chart(days: Sequence[Day], words: Words) -> bytes:
         x_label_rotation=30,
         no_data_text=words("runs.none"),
     )
-    chart.config.js = []
     chart.x_labels = [f"{each.day:%d.%m.}" for each in days]
     busy = any(getattr(each, name) for each in days for name in SERIES)
     for name in SERIES:
         chart.add(words(f"count.{name}"), [getattr(each, name) for each in days] if busy else [])
-    return _without_scripts(chart.render(is_unicode=True)).encode()
+    return _drawn(chart)
 
 
 def quality_chart(history: Sequence[Evaluation], measure: str, words: Words) -> bytes:
     """Return how one measure went from evaluation to evaluation, a line for each set, as SVG."""
     chart = Line(
-        style=_STYLE,
-        js=(),
-        disable_xml_declaration=True,
-        width=820,
-        height=240,
-        legend_at_bottom=True,
+        **_FRAME,
         legend_at_bottom_columns=3,
         range=(0, 1),
         no_data_text=words("quality.none"),
     )
-    chart.config.js = []
     for name in dict.fromkeys(row.set_name for each in history for row in each.rows):
         values = [
             next((row.values.get(measure) for row in each.rows if row.set_name == name), None)
             for each in history
         ]
         chart.add(name, values)
-    return _without_scripts(chart.render(is_unicode=True)).encode()
+    return _drawn(chart)
 
 
-def _without_scripts(svg: str) -> str:
-    """Leave pygal's configuration script out: it is for tooltips that need a script from another host."""
+def _drawn(chart: StackedBar | Line) -> bytes:
+    """Return the picture without pygal's scripts: they are for tooltips that need one from another host."""
+    chart.config.js = []
+    svg = str(chart.render(is_unicode=True))
     while (start := svg.find("<script")) >= 0:
         svg = svg[:start] + svg[svg.index("</script>", start) + len("</script>") :]
-    return svg
+    return svg.encode()

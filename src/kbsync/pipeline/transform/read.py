@@ -112,9 +112,7 @@ def read_incident(attributes: Attributes, rules: TransformRules, note: Note) -> 
         external_id=_label(attributes.get("external_id"), "external_id", note),
         labels=tuple((name, text) for name, text in labels.items() if text),
         created=_date(attributes.get("created_at"), "created_at", rules, note),
-        resolved=_date(
-            _present(attributes.get("resolved_at"), solved.get("resolved_at")), "resolved_at", rules, note
-        ),
+        resolved=read_resolved(attributes, rules, note),
     )
 
 
@@ -153,13 +151,15 @@ def _solved(attributes: Attributes) -> Mapping[str, object]:
     return _described(attributes.get("resolution"), "description")
 
 
-def read_closing(attributes: Attributes, rules: TransformRules) -> tuple[str, ReadDate]:
-    """Return severity and date of closing alone; what cannot be read is empty, as in the document."""
-    notes: dict[str, None] = {}
-    solved = _solved(attributes)
-    value = _present(attributes.get("resolved_at"), solved.get("resolved_at"))
-    severity = _label(attributes.get("severity"), "severity", notes.setdefault)
-    return severity, _date(value, "resolved_at", rules, notes.setdefault)
+def read_resolved(attributes: Attributes, rules: TransformRules, note: Note) -> ReadDate:
+    """Return the date of closing; what cannot be read is text alone, and noted."""
+    value = _present(attributes.get("resolved_at"), _solved(attributes).get("resolved_at"))
+    return _date(value, "resolved_at", rules, note)
+
+
+def read_severity(attributes: Attributes, note: Note) -> str:
+    """Return the severity as it was written; empty where it is no text."""
+    return _label(attributes.get("severity"), "severity", note)
 
 
 def scalar_text(value: object) -> str | None:

@@ -32,13 +32,13 @@ class TransformRules:
     exclude: tuple[Rule, ...] = ()
     confidential: tuple[Rule, ...] = ()
     require_resolution: bool = False
+    """Whether a closed incident of which neither cause nor solution is written gets no document."""
     published_fields: tuple[str, ...] = ()
     """The only fields that documents are made of; empty: all."""
     redact_names: tuple[str, ...] = ()
     person_attributes: tuple[str, ...] = ("resolution.resolved_by",)
     """Paths of attributes that name people: such a name is redacted in the incident's own texts."""
     redact_ip_addresses: bool = False
-    """Whether a closed incident of which neither cause nor solution is written gets no document."""
     max_document_bytes: int = 50_000_000
     """Source: Amazon Bedrock User Guide, "Set up a data source": 50 MB for one document."""
     max_error_bytes: int = 32_768

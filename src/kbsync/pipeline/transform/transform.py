@@ -33,8 +33,9 @@ from kbsync.pipeline.transform.read import (
     Incident,
     ReadDate,
     has_writeup,
-    read_closing,
     read_incident,
+    read_resolved,
+    read_severity,
 )
 from kbsync.pipeline.transform.redact import REDACTION_VERSION, lacking, redact
 from kbsync.pipeline.transform.redaction_rule import RuleSet
@@ -117,10 +118,14 @@ class IncidentTransform:
         language = dict(incident.labels).get("language", "")
         return Symptom(incident.title, incident.error_message, incident.description, language)
 
-    def closing(self, stored: StoredIncident) -> tuple[datetime | None, str]:
-        """Return the moment of `resolved_at`, None where it names none, and the severity as it is shown."""
-        severity, resolved = read_closing(stored.attributes, self._rules)
-        return (resolved.moment.at if resolved.moment else None), self.shown(severity)
+    def closed_at(self, stored: StoredIncident) -> datetime | None:
+        """Return the moment of `resolved_at`; None where it names none, or a day without a time."""
+        moment = read_resolved(stored.attributes, self._rules, _unnoted).moment
+        return moment.at if moment else None
+
+    def severity(self, stored: StoredIncident) -> str:
+        """Return the severity as it may be shown; empty where it has none."""
+        return self.shown(read_severity(stored.attributes, _unnoted))
 
     def has_writeup(self, stored: StoredIncident) -> bool:
         """Whether root cause, resolution or steps are written.
