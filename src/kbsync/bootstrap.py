@@ -36,9 +36,6 @@ LEASES = "leases"
 RUNS = "runs"
 ALERTS = "alerts.jsonl"
 
-AWS_PROBES = 5
-"""How many incidents of each kind a run on AWS probes where nobody says: ten retrievals and a few more."""
-
 LOCAL_HINT = "pip install 'kbsync[local]'"
 
 _LOGGER = logging.getLogger("kbsync.bootstrap")
@@ -160,15 +157,9 @@ def policy_of(settings: Settings) -> Policy:
         ingestion=settings.ingestion,
         wait_seconds=settings.wait_seconds,
         searchable_within_seconds=settings.searchable_within_seconds,
-        probe_sample=probe_sample_of(settings),
+        probe_sample=settings.probed_of_each_kind,
         place=place_of(settings),
     )
-
-
-def probe_sample_of(settings: Settings) -> int:
-    """Return how many of each kind a run probes; an embedded home confirms from what search reads."""
-    given = settings.probe_sample
-    return given if given is not None else (AWS_PROBES if settings.backend == "aws" else 0)
 
 
 def place_of(settings: Settings) -> Place:

@@ -230,6 +230,13 @@ class Settings(BaseModel):
         """How many incidents are in hand at once: many hide S3's latency; files are written one by one."""
         return self.publish_concurrency or (32 if self.backend == "aws" else 1)
 
+    @property
+    def probed_of_each_kind(self) -> int:
+        """How many of each kind a run probes; an embedded home confirms from the index that search reads."""
+        if self.probe_sample is not None:
+            return self.probe_sample
+        return 5 if self.backend == "aws" else 0
+
     def origin(self, name: str) -> str:
         """Return where a value came from: flag, environment, file or default."""
         return self._origins.get(name, "default")
