@@ -88,7 +88,7 @@ class Home:
 
     def keys(self) -> set[str]:
         """Keys of everything in the document store."""
-        return {head.key for head in self.documents.list(cursor="", limit=10_000).items}
+        return {head.key for head in self.documents.list(begins="", cursor="", limit=10_000).items}
 
     def listed(self) -> set[str]:
         """Keys of everything the knowledge base knows."""

@@ -152,7 +152,9 @@ def whole_state(home: Home) -> dict[str, object]:
     incidents = home.incidents.scan(cursor="", limit=10_000).items
     return {
         "records": {each.incident_id: (each.state, each.fingerprint, bool(each.queue)) for each in records},
-        "objects": {each.key: each.etag for each in home.documents.list(cursor="", limit=10_000).items},
+        "objects": {
+            each.key: each.etag for each in home.documents.list(begins="", cursor="", limit=10_000).items
+        },
         "listed": {
             each.key: each.status
             for each in home.knowledge_base.list_documents(cursor="", limit=10_000).items

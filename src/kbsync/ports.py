@@ -217,8 +217,8 @@ class DocumentStore(Protocol):
         """Return an object's bytes; raise KeyError where there is none."""
         ...
 
-    def list(self, *, cursor: str, limit: int) -> Page[ObjectHead]:
-        """Return one page of all objects under the prefix, by key."""
+    def list(self, *, begins: str, cursor: str, limit: int) -> Page[ObjectHead]:
+        """Return one page of the objects under the prefix whose keys begin so, by key."""
         ...
 
     def versions(self, *, begins: str, cursor: str, limit: int) -> Page[ObjectVersion]:

@@ -113,7 +113,7 @@ def test_times_are_s3s_plus_five_seconds(store: S3DocumentStore) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     reply = store.put(KEY, b"1", fingerprint="f", incident_id="INC-1", if_etag="")
     head = store.head(KEY)
-    listed = store.list(cursor=KEY[:-1], limit=1).items[0]
+    listed = store.list(begins="", cursor=KEY[:-1], limit=1).items[0]
     deleted_at = store.delete(KEY, if_etag=reply.etag)
     after = datetime.now(UTC)
 
@@ -135,7 +135,7 @@ def test_listing_shows_nothing_outside_the_prefix(impatient: ImpatientClients, s
     s3.put_object(Bucket=bucket, Key="elsewhere/a.md", Body=b"")
     s3.put_object(Bucket=bucket, Key="incidents/a.md", Body=b"")
 
-    page = S3DocumentStore(impatient, bucket, "incidents/").list(cursor="", limit=10)
+    page = S3DocumentStore(impatient, bucket, "incidents/").list(begins="", cursor="", limit=10)
 
     assert ([head.key for head in page.items], page.cursor) == (["incidents/a.md"], "")
 

@@ -59,8 +59,8 @@ class Whole:
 
     def keys(self) -> set[str]:
         """Return the keys of the bucket, but for the runs' own pages."""
-        listed = {head.key for head in self.engine.documents.list(cursor="", limit=1000).items}
-        return {key for key in listed if not key.startswith("runs/")}
+        page = self.engine.documents.list(begins="incidents/", cursor="", limit=1000)
+        return {head.key for head in page.items}
 
     def state(self, incident_id: str) -> State | None:
         """Return where an incident stands."""

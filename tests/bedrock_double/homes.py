@@ -82,7 +82,7 @@ class AwsHome:
 
     def keys(self) -> set[str]:
         """Return the keys of everything in the bucket."""
-        return {head.key for head in self.documents.list(cursor="", limit=1_000).items}
+        return {head.key for head in self.documents.list(begins="", cursor="", limit=1_000).items}
 
     def record(self, incident_id: str = "INC-1001") -> SyncRecord:
         """Return an incident's row in the ledger."""

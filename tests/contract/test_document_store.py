@@ -155,32 +155,53 @@ def test_delete_needs_the_etag_and_is_idempotent(subject: Subject) -> None:
     assert subject.store.delete("incidents/never.md", if_etag=reply.etag) is None
 
 
-def test_listing_pages_by_key_over_all_objects(subject: Subject) -> None:
-    """Each object once, in the order of the keys, whatever the page size."""
-    keys = [
-        "incidents/a.md",
-        "incidents/a/b.md",
-        "incidents/a.md.metadata.json",
-        "incidents/B.md",
-        "json/a.json",
-    ]
-    for key in keys:
+LISTED = [
+    "incidents/B.md",
+    "incidents/a.md",
+    "incidents/a.md.metadata.json",
+    "incidents/a/b.md",
+    "incidents/a/c/d.md",
+    "incidents/b.md",
+    "json/a.json",
+]
+"""In the order of their text, in which an S3 listing comes."""
+
+
+@pytest.mark.parametrize(
+    ("begins", "cursor", "expected"),
+    [
+        ("", "", LISTED),
+        ("incidents/", "", LISTED[:6]),
+        ("incidents/a", "", LISTED[1:5]),
+        ("incidents/a/", "", LISTED[3:5]),
+        ("json/", "json/", LISTED[6:]),
+        ("incidents/", "incidents/a.md", LISTED[2:6]),
+        ("incidents/a", "incidents/a/b.md", LISTED[4:5]),
+        ("incidents/", "json/", []),
+        ("none/", "", []),
+    ],
+)
+def test_listing_pages_by_key_over_the_objects_that_begin_so(
+    subject: Subject, begins: str, cursor: str, expected: list[str]
+) -> None:
+    """Each object once, in the order of the keys, after the cursor, whatever the page size."""
+    for key in LISTED:
         put(subject, key.encode(), key=key)
 
-    found, cursor = [], ""
+    found = []
     while True:
-        page = subject.store.list(cursor=cursor, limit=2)
+        page = subject.store.list(begins=begins, cursor=cursor, limit=2)
         found += [head.key for head in page.items]
         cursor = page.cursor
         if not cursor:
             break
 
-    assert found == sorted(keys)
+    assert found == expected
 
 
 def test_listing_an_empty_store_is_an_empty_page(subject: Subject) -> None:
     """Nothing there is not an error."""
-    page = subject.store.list(cursor="", limit=5)
+    page = subject.store.list(begins="", cursor="", limit=5)
 
     assert (page.items, page.cursor) == ((), "")
 

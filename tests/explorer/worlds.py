@@ -126,7 +126,7 @@ class AwsWorld:
 
     def close(self) -> None:
         """Remove what was made, so that the stand-in stays small."""
-        for head in self.engine.documents.list(cursor="", limit=1_000).items:
+        for head in self.engine.documents.list(begins="", cursor="", limit=1_000).items:
             self.subject.remove(head.key.removesuffix(".metadata.json"))
         self.tables.close()
 
@@ -175,7 +175,7 @@ def end_state(world: World) -> dict[str, object]:
         },
         "objects": {
             head.key: (head.fingerprint, head.size_bytes)
-            for head in engine.documents.list(cursor="", limit=100).items
+            for head in engine.documents.list(begins="", cursor="", limit=100).items
         },
         "listed": {info.key for info in listed if info.status is DocumentStatus.INDEXED},
         "synced": {each: synced_of(stored[each].attributes) for each in stored},

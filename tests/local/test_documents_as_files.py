@@ -88,7 +88,7 @@ def test_hidden_and_half_written_files_are_not_listed(store: LocalDocumentStore,
     (tmp_path / "documents" / "incidents" / ".x.part").write_bytes(b"half")
     (tmp_path / "documents" / "other.md").write_bytes(b"not ours")
 
-    assert [head.key for head in store.list(cursor="", limit=9).items] == ["incidents/a.md"]
+    assert [head.key for head in store.list(begins="", cursor="", limit=9).items] == ["incidents/a.md"]
 
 
 @pytest.mark.parametrize(

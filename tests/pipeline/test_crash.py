@@ -45,7 +45,7 @@ SCENARIOS: dict[str, Callable[[Home], None]] = {"publish": publish, "edit": edit
 def end_state(home: Home) -> dict[str, object]:
     """What must be equal after any history: states, objects, what is searchable, what incidents say."""
     records = home.ledger.records(IDS)
-    objects = {head.key: head.etag for head in home.documents.list(cursor="", limit=100).items}
+    objects = {head.key: head.etag for head in home.documents.list(begins="", cursor="", limit=100).items}
     maps = {
         each: stored.attributes.get("kb_sync_status", {}).get("synced")  # type: ignore[attr-defined]
         for each, stored in home.incidents.read(IDS).items()

@@ -260,3 +260,18 @@ def test_no_question_is_asked_where_nothing_differs(home: Home) -> None:
         survey = reconcile(home.engine, repair=True)
 
     assert (survey.ended, found(survey)) == (True, {})
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_objects_outside_our_prefixes_are_not_even_listed(tmp_path: Path) -> None:
+    """Runs' own pages and other people's objects cost no page; JSON records, under their prefix, do count."""
+    home = a_home(tmp_path / "home", rules=TransformRules(json_records_prefix="json/"))
+    filled(home, ["INC-1"])
+    for key in ("archive/other.md", "json/GONE.json", "runs/1.json", "runs/1.md", "zoo/other.md"):
+        put_ours(home, key)
+
+    survey = reconcile(home.engine)
+
+    assert survey.compared["objects"] == 4, "document, sidecar and JSON record, and the record left behind"
+    assert found(survey) == {"orphan": 1}
+    assert survey.samples["orphan"] == ["GONE"]

@@ -83,7 +83,9 @@ def story(home: Home) -> dict[str, object]:
         "states": {each: str(record.state) for each, record in records.items()},
         "fingerprints": {each: record.fingerprint for each, record in records.items()},
         "attempts": {record.attempts for record in records.values()},
-        "objects": {head.key: head.etag for head in home.documents.list(cursor="", limit=100).items},
+        "objects": {
+            head.key: head.etag for head in home.documents.list(begins="", cursor="", limit=100).items
+        },
         "listed": home.listed(),
         "owed": home.ledger.read_value("job_owed"),
     }

@@ -147,12 +147,12 @@ class S3DocumentStore:
                 raise
             return found["Body"].read()
 
-    def list(self, *, cursor: str, limit: int) -> Page[ObjectHead]:
-        """Return one page of all objects under the prefix, by key; a listing tells no fingerprints."""
+    def list(self, *, begins: str, cursor: str, limit: int) -> Page[ObjectHead]:
+        """Return one page of the objects whose keys begin so, by key; a listing tells no fingerprints."""
         with translated_aws_errors(self._subject):
             page = self._clients.s3.list_objects_v2(
                 Bucket=self._bucket,
-                Prefix=self._prefix,
+                Prefix=f"{self._prefix}{begins.removeprefix(self._prefix)}",
                 StartAfter=cursor,
                 MaxKeys=min(limit, _MOST_KEYS_A_PAGE),
             )

@@ -98,12 +98,12 @@ class LocalDocumentStore:
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 raise KeyError(key) from None
 
-    def list(self, *, cursor: str, limit: int) -> Page[ObjectHead]:
-        """Return one page of all objects under the prefix, by key."""
+    def list(self, *, begins: str, cursor: str, limit: int) -> Page[ObjectHead]:
+        """Return one page of the objects whose keys begin so, by key."""
         found: list[ObjectHead] = []
         with translated_os_errors("the documents folder"):
-            for key in _walk(self._root, "", cursor):
-                if key.startswith(self._prefix) and (head := self.head(key)) is not None:
+            for key in self._keys(begins, cursor):
+                if (head := self.head(key)) is not None:
                     found.append(head)
                 if len(found) > limit:
                     break
@@ -113,9 +113,8 @@ class LocalDocumentStore:
         """Return one page of the objects whose keys begin so: a folder keeps the standing version only."""
         found: list[ObjectVersion] = []
         with translated_os_errors("the documents folder"):
-            for key in _walk(self._root, "", cursor):
-                if key.startswith(begins) and key.startswith(self._prefix):
-                    found.append(ObjectVersion(key, _STANDING))
+            for key in self._keys(begins, cursor):
+                found.append(ObjectVersion(key, _STANDING))
                 if len(found) > limit:
                     break
         return cut_page(found, limit, lambda version: version.key)
@@ -139,6 +138,12 @@ class LocalDocumentStore:
             for key in traces.keys:
                 if self.head(key) is None:
                     self._metadata_path(key).unlink(missing_ok=True)
+
+    def _keys(self, begins: str, cursor: str) -> Iterator[str]:
+        """Yield the keys under the prefix that begin so, after the cursor, in the order of their text."""
+        whole = f"{self._prefix}{begins.removeprefix(self._prefix)}"
+        start = whole[: whole.rfind("/") + 1]
+        return (key for key in _walk(self._root / start, start, cursor) if key.startswith(whole))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

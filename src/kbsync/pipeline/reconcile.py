@@ -172,17 +172,14 @@ def _is_at_rest(record: SyncRecord) -> bool:
 
 
 def _compare_objects(work: _Work) -> str:
-    """Look for objects under our prefixes that no record answers for."""
-    page = work.engine.documents.list(cursor=work.survey.cursor, limit=LISTING_PAGE)
-    subjects: dict[str, Place] = {}
-    for head in page.items:
-        for place in work.places:
-            if place.holds(head.key):
-                is_document = place is work.places[0]
-                subjects[head.key.removesuffix(_SIDECAR_ENDING) if is_document else head.key] = place
-                break
-    work.survey.compared[Phase.OBJECTS] += len(page.items)
+    """Look for objects that no record answers for, prefix after prefix of ours and nowhere else."""
+    cursor = work.survey.cursor
+    place = next((each for each in work.places if each.holds(cursor)), work.places[0])
+    page = work.engine.documents.list(begins=place.prefix, cursor=cursor, limit=LISTING_PAGE)
+    is_document = place is work.places[0]
     listed = {head.key for head in page.items}
+    subjects = {key.removesuffix(_SIDECAR_ENDING) if is_document else key: place for key in sorted(listed)}
+    work.survey.compared[Phase.OBJECTS] += len(listed)
     fresh = {
         key: owner
         for key, owner in _unclaimed(work, subjects).items()
@@ -192,7 +189,13 @@ def _compare_objects(work: _Work) -> str:
     _settle_ids(work, [owner for owner in fresh.values() if owner], orphans)
     strangers = [Difference(key, Drift.FOREIGN, Remedy.NONE) for key, owner in fresh.items() if not owner]
     work.survey.note(strangers)
-    return page.cursor
+    return page.cursor or _start_of_next(work, place)
+
+
+def _start_of_next(work: _Work, place: Place) -> str:
+    """Return a cursor before the first object of the place that comes after this one, if one does."""
+    later = work.places[work.places.index(place) + 1 :]
+    return later[0].prefix if later else ""
 
 
 def _is_told(work: _Work, key: str, owner: str, listed: set[str]) -> bool:

@@ -119,13 +119,18 @@ class Place:
     key_of: Callable[[str], str]
 
     @property
+    def prefix(self) -> str:
+        """What every key here begins with."""
+        return self._parts[0]
+
+    @property
     def _parts(self) -> tuple[str, str]:
         prefix, _, ending = self.key_of("A").rpartition("A")
         return prefix, ending
 
     def holds(self, key: str) -> bool:
         """Whether the key lies here."""
-        return key.startswith(self._parts[0])
+        return key.startswith(self.prefix)
 
     def id_in(self, key: str) -> str:
         """Return the id that the key is made of, or an empty text where its name does not tell it."""
