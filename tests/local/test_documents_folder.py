@@ -84,7 +84,7 @@ def test_folder_that_cannot_be_listed_is_an_error_and_not_empty(
 
     monkeypatch.setattr(documents_folder.os, "scandir", refused)
     with pytest.raises(AccessDeniedError, match="documents folder"):
-        scan_folder(tmp_path, "incidents/")
+        list(scan_folder(tmp_path, "incidents/"))
 
 
 def test_link_in_a_circle_is_an_error_and_not_a_deletion(tmp_path: Path) -> None:
@@ -92,18 +92,18 @@ def test_link_in_a_circle_is_an_error_and_not_a_deletion(tmp_path: Path) -> None
     (tmp_path / "incidents" / "a.md").symlink_to("a.md")
 
     with pytest.raises(UnavailableError, match="documents folder"):
-        scan_folder(tmp_path, "incidents/")
+        list(scan_folder(tmp_path, "incidents/"))
 
 
 def test_replaced_file_of_the_same_size_and_time_is_another(tmp_path: Path) -> None:
     first = put(tmp_path, "incidents/a.md", b"# One")
     os.utime(first, ns=(1, 1))
-    before = scan_folder(tmp_path, "incidents/")
+    before = list(scan_folder(tmp_path, "incidents/"))
     second = put(tmp_path, "elsewhere/a.md", b"# Two")
     os.utime(second, ns=(1, 1))
     second.replace(first)
 
-    assert scan_folder(tmp_path, "incidents/") != before
+    assert list(scan_folder(tmp_path, "incidents/")) != before
 
 
 REFUSED: dict[str, tuple[bytes, DocumentStatus, str]] = {

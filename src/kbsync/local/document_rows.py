@@ -102,10 +102,6 @@ class DocumentRows:
         if read.status is DocumentStatus.INDEXED:
             self._add_words(document_id, read)
 
-    def mark_deleting(self, key: str) -> None:
-        """Show that a document is going to be removed; it is not found any more."""
-        self._file.write("UPDATE documents SET status = 'DELETING' WHERE key = ?", (key,))
-
     def delete(self, key: str) -> bool:
         """Remove a document and all that was derived from it; False where there is none."""
         stored = self.stored(key)

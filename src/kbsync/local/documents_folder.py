@@ -5,6 +5,7 @@ always seen.
 """
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -56,14 +57,13 @@ class Reading:
     attributes: tuple[Attribute, ...] = ()
 
 
-def scan_folder(root: Path, prefix: str) -> list[Found]:
-    """Return every file whose key starts with the prefix; names that begin with a dot are not documents.
+def scan_folder(root: Path, prefix: str) -> Iterator[Found]:
+    """Yield every file whose key starts with the prefix; names that begin with a dot are not documents.
 
     Raises:
         AccessDeniedError (fatal), UnavailableError (retriable): a folder cannot be read, so that nobody can
             tell which documents are gone.
     """
-    found = []
     folders = [root.joinpath(*prefix.split("/")[:-1])]
     while folders:
         with translated_os_errors("the documents folder"):
@@ -74,16 +74,18 @@ def scan_folder(root: Path, prefix: str) -> list[Found]:
                 key = Path(entry.path).relative_to(root).as_posix()
                 if key.startswith(prefix):
                     with suppress(FileNotFoundError):  # removed since it was listed
-                        found.append(Found(key, _stat_text(entry.stat())))
-    return found
+                        yield Found(key, _stat_text(entry.stat()))
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
-        with os.scandir(folder) as entries:
-            return [each for each in entries if not each.name.startswith(".") and is_encodable(each.name)]
+        entries = os.scandir(folder)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return
+    with entries:
+        for each in entries:
+            if not each.name.startswith(".") and is_encodable(each.name):
+                yield each
 
 
 def read_document(root: Path, key: str, *, most_sidecar_bytes: int) -> Reading | None:

@@ -6,7 +6,7 @@ again the moment its holder dies. Source: AWS_FACTS.md, section 5, for what a jo
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from kbsync.local.document_rows import DocumentRows, StoredDocument
 from kbsync.local.documents_folder import Found, Reading, read_document, scan_folder
 from kbsync.local.embedder import Embedder
 from kbsync.local.faults import FaultCounter
+from kbsync.local.folder_plan import FolderPlan
 from kbsync.local.jobs import Jobs, with_reasons
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.model import Clock, sidecar_key
+from kbsync.model import Clock
 
 DOCUMENTS_PER_SLICE = 64
 _LOCK_WAIT_SECONDS = 0.2
 """How long a look at a job waits for the process that is at it: so nobody spins who polls without a pause."""
-_MOST_FILES_NAMED = 10
 TEXT_VERSION = 1
 """Raised when the text that is embedded is made in another way: then every document is embedded anew."""
 
@@ -96,6 +96,7 @@ class Ingestion:
         self._jobs = Jobs(file)
         self._space = space_of(embedder)
         self._rows = DocumentRows(file, self._space)
+        self._plan = FolderPlan(file, self._space)
         self.embedded_count = 0
 
     def advance(self, job_id: str) -> None:
@@ -121,45 +122,29 @@ class Ingestion:
             job = with_reasons(job, ["the ingestion job was made to fail"])
             self._jobs.save(replace(job, status=JobStatus.FAILED, updated_at=self._now()))
             return
-        found = [] if self._faults.faults.zero_scan else scan_folder(self._folder.root, self._folder.prefix)
-        sidecars = {each.key: each.stat for each in found if each.is_sidecar}
-        documents = [
-            each for each in found if not each.is_sidecar and not self._faults.ignores_document(each.key)
-        ]
-        refused = [each.key for each in documents if not each.is_readable]
-        readable = [each for each in documents if each.is_readable]
+        is_blind = self._faults.faults.zero_scan
+        scanned = self._plan.scan(() if is_blind else self._files())
         statistics = JobStatistics(
-            scanned=len(documents), metadata_scanned=len(sidecars), failed=len(refused)
+            scanned=scanned.documents, metadata_scanned=scanned.sidecars, failed=scanned.refused
         )
-        if refused:
-            text = f"Ignored {len(refused)} files as their file format was not supported"
-            job = with_reasons(job, [f"{text}. [Files: {', '.join(refused[:_MOST_FILES_NAMED])}]"])
         with self._file.transaction():
-            self._file.write("DELETE FROM job_tasks", ())
-            if not self._faults.faults.zero_scan:
-                self._plan(readable, sidecars)
+            if not is_blind:
+                self._plan.write_tasks()
             self._jobs.save(
-                replace(job, status=JobStatus.IN_PROGRESS, statistics=statistics, updated_at=self._now())
+                replace(
+                    with_reasons(job, scanned.reasons),
+                    status=JobStatus.IN_PROGRESS,
+                    statistics=statistics,
+                    updated_at=self._now(),
+                )
             )
+        self._plan.forget()
 
-    def _plan(self, documents: Sequence[Found], sidecars: dict[str, str]) -> None:
-        """Write the tasks: documents that differ from what is stored, and stored ones that are gone."""
-        stored = {
-            key: (status, body_stat, sidecar_stat, space)
-            for key, status, body_stat, sidecar_stat, space in self._file.query(
-                "SELECT key, status, body_stat, sidecar_stat, space FROM documents"
-            )
-        }
-        for document in documents:
-            current = ("INDEXED", document.stat, sidecars.get(sidecar_key(document.key), ""), self._space)
-            if stored.pop(document.key, None) != current:
-                self._add_task(document.key, "index")
-        for key in stored:
-            self._rows.mark_deleting(key)
-            self._add_task(key, "delete")
-
-    def _add_task(self, key: str, action: str) -> None:
-        self._file.write("INSERT INTO job_tasks (key, action) VALUES (?, ?)", (key, action))
+    def _files(self) -> Iterator[Found]:
+        """Yield what the folder holds, but for documents that a drill leaves out."""
+        for each in scan_folder(self._folder.root, self._folder.prefix):
+            if each.is_sidecar or not self._faults.ignores_document(each.key):
+                yield each
 
     def _index(self, job: IngestionJob) -> None:
         tasks = [
