@@ -89,7 +89,7 @@ def test_wait_may_be_empty_for_no_limit(tmp_path: Path, text: str, seconds: floa
         ("S3_PREFIX", "/"),
         ("S3_PREFIX", "a\\b/"),
         ("BATCH_SIZE", "0"),
-        ("BATCH_SIZE", "101"),
+        ("BATCH_SIZE", "501"),
         ("BATCH_SIZE", "many"),
         ("CLOSED_STATUSES", ","),
         ("TIMEZONE", "Mars/Base"),

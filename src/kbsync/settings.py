@@ -74,7 +74,7 @@ class Settings(BaseModel):
     alert_topic_arn: str = Field("", description="SNS topic of alerts; empty: only the log")
     aws_region: str = Field("", description="AWS region; empty: boto3's own choice", examples=["eu-west-1"])
     batch_size: int = Field(
-        50, ge=1, le=100, description="incidents worked on at a time (a page, not a limit)"
+        50, ge=1, le=500, description="incidents worked on at a time (a page, not a limit)"
     )
     publish_concurrency: Annotated[int | None, Field(ge=1, le=64), OptionalNumber] = Field(
         None, description="incidents published at once; empty: 32 on AWS, 1 here", examples=[8]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ParamValidationError
 
 from aws_tables import Answer, AwsTables, answering, losing_first_reply, refusal, service
 from kbsync.aws.attributes import value_of
@@ -450,7 +451,7 @@ def test_call_that_fails_beside_others_is_raised_when_they_have_ended(tables: Aw
             with first:
                 refuse, self.refused = not self.refused, True
             if refuse:
-                return tables.client.batch_execute_statement(Statements=[])
+                raise ParamValidationError(report="refused")
             return tables.client.batch_execute_statement(**asked)
 
     statements = [save_statement(wide.name, save) for save in written]

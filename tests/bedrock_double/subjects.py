@@ -15,6 +15,7 @@ from bedrock_double.server import Server
 from bedrock_double.switches import Place
 from kbsync.aws.clients import Clients, config
 from kbsync.aws.knowledge_base import BedrockKnowledgeBase
+from kbsync.aws.lean_json import ease_bedrock_agent
 from kbsync.aws.retrieval import Kind
 from kbsync.local.faults import LocalFaults
 
@@ -32,9 +33,11 @@ class ImpatientClients(Clients):
     @cached_property
     def bedrock(self) -> "AgentsforBedrockClient":
         """Bedrock without retries."""
-        return boto3.client(
+        client = boto3.client(
             "bedrock-agent", region_name=self.region, endpoint_url=self.address, config=config(1)
         )
+        ease_bedrock_agent(client.meta.events)
+        return client
 
     @cached_property
     def bedrock_runtime(self) -> "AgentsforBedrockRuntimeClient":

@@ -54,8 +54,17 @@ def value_of(value: object, depth: int = 0) -> Value:
 
 def token_of(item: Mapping[str, Any]) -> str:
     """Return the hash of a whole item: the same for equal items, whatever the order of maps and sets."""
-    canonical = json.dumps(_canonical(item), ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    canonical = _TEXT_OF(item)
+    if any(tag in canonical for tag in _SETS):
+        canonical = _TEXT_OF(_canonical(item))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()
+
+
+_TEXT_OF = json.JSONEncoder(
+    ensure_ascii=True, separators=(",", ":"), sort_keys=True, default=lambda value: value.hex()
+).encode
+_SETS = ('"SS":[', '"NS":[', '"BS":[')
+"""How the text of an item with a set shows it: only then must members be put in order first."""
 
 
 def size_bytes(value: object) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from kbsync.aws.lean_json import ease_bedrock_agent, ease_dynamodb
 from kbsync.errors import MissingExtraError
 
 try:
@@ -46,7 +47,9 @@ class Clients:
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":
         """DynamoDB, with retries: conditional writes meet their own earlier effect as a failed condition."""
-        return boto3.client("dynamodb", region_name=self.region, config=config(ATTEMPTS))
+        client = boto3.client("dynamodb", region_name=self.region, config=config(ATTEMPTS))
+        ease_dynamodb(client.meta.events)
+        return client
 
     @cached_property
     def s3(self) -> "S3Client":
@@ -66,7 +69,9 @@ class Clients:
     @cached_property
     def bedrock(self) -> "AgentsforBedrockClient":
         """Knowledge bases, data sources, ingestion jobs and document states."""
-        return boto3.client("bedrock-agent", region_name=self.region, config=config(ATTEMPTS))
+        client = boto3.client("bedrock-agent", region_name=self.region, config=config(ATTEMPTS))
+        ease_bedrock_agent(client.meta.events)
+        return client
 
     @cached_property
     def bedrock_runtime(self) -> "AgentsforBedrockRuntimeClient":

@@ -6,6 +6,7 @@ whole key and at least one attribute that was read.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from kbsync.aws.attributes import Item, Value, item_of, value_of
 from kbsync.aws.dynamo_table import Statement, quoted
@@ -47,13 +48,16 @@ def changed_content(before: Mapping[str, object], after: Mapping[str, object]) -
 def save_statement(table: str, save: Save) -> Statement:
     """Return the statement that makes the item equal to the record, where the due is still the one read."""
     changes = record_attributes(save.record)
-    sets = " ".join(f"SET {quoted(name)} = ?" for name in changes)
-    removes = " ".join(f"REMOVE {quoted(name)}" for name in ATTRIBUTES if name not in changes)
-    return Statement(
-        save.record.incident_id,
-        f"UPDATE {quoted(table)} {sets} {removes} WHERE {_KEY} AND {_EXPECTED}",
-        [*item_of(changes).values(), *_expected(save)],
-    )
+    text = _save_text(table, tuple(changes))
+    return Statement(save.record.incident_id, text, [*item_of(changes).values(), *_expected(save)])
+
+
+@lru_cache(maxsize=64)
+def _save_text(table: str, names: tuple[str, ...]) -> str:
+    """Return the text of a save that sets these attributes; most records of a page have the same."""
+    sets = " ".join(f"SET {quoted(name)} = ?" for name in names)
+    removes = " ".join(f"REMOVE {quoted(name)}" for name in ATTRIBUTES if name not in names)
+    return f"UPDATE {quoted(table)} {sets} {removes} WHERE {_KEY} AND {_EXPECTED}"
 
 
 def drop_statement(table: str, save: Save) -> Statement:

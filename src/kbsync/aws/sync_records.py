@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from kbsync.aws.attributes import Item, attributes_of, item_of
@@ -31,6 +32,8 @@ _DEFAULTS = SyncRecord(incident_id="")
 _ALWAYS = ("state", "generation")
 ATTRIBUTES = tuple(field.name for field in fields(SyncRecord) if field.name != "incident_id")
 """Everything of a record that is an attribute; its id stands in the key."""
+_values_of = attrgetter(*ATTRIBUTES)
+_DEFAULT_VALUES = _values_of(_DEFAULTS)
 
 
 def key_of(incident_id: str) -> Item:
@@ -61,10 +64,9 @@ def record_item(record: SyncRecord) -> Item:
 
 def record_attributes(record: SyncRecord) -> dict[str, object]:
     """Return the attributes that differ from a new record's, as they are stored."""
+    values = zip(ATTRIBUTES, _values_of(record), _DEFAULT_VALUES, strict=True)
     return {
-        name: _stored(name, getattr(record, name))
-        for name in ATTRIBUTES
-        if name in _ALWAYS or getattr(record, name) != getattr(_DEFAULTS, name)
+        name: _stored(name, value) for name, value, default in values if value != default or name in _ALWAYS
     }
 
 

@@ -6,22 +6,21 @@ the knowledge base, and only a second death is held against the one that was alo
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from kbsync.errors import RetriableError
-from kbsync.model import Stage, SyncRecord
+from kbsync.model import Stage
 from kbsync.pipeline.brake import hold_unasked, settle_held
 from kbsync.pipeline.failures import hold_against
-from kbsync.pipeline.plan import plan_page
+from kbsync.pipeline.look_ahead import DIED, Looked, look, looked_at
 from kbsync.pipeline.publish import apply_page
 from kbsync.pipeline.run import Run
-from kbsync.queueing import in_stage, shard_queue
+from kbsync.queueing import shard_queue
 from kbsync.run_report import RunReport
 
 LOOKS_AGAIN = 3
 RUNS_LOOKED_AT = 10
-DIED = "the process died while this incident was in hand"
 
 
 def drain_publish_queue(run: Run) -> None:
@@ -90,14 +89,13 @@ def _close(run: Run, dead: RunReport) -> None:
 
 
 def _drain_shard(run: Run, queue: str) -> None:
-    after, size = "", run.engine.policy.page_size
-    while entries := run.engine.ledger.due(queue, until=run.until, after=after, limit=size):
-        if run.out_of_time:
-            run.waiting += len(entries)
-            run.say("stopped at the deadline; the rest waits for the next run")
-            return
-        after = entries[-1].due
-        _work(run, [entry.incident_id for entry in entries if entry.incident_id not in run.suspects])
+    with closing(looked_at(run, queue)) as pages:
+        for looked in pages:
+            if run.out_of_time:
+                run.waiting += len(looked.entries)
+                run.say("stopped at the deadline; the rest waits for the next run")
+                return
+            _apply(run, looked)
 
 
 def _work_in_time(run: Run, incident_ids: Sequence[str], *, isolated: bool = False) -> None:
@@ -109,31 +107,21 @@ def _work_in_time(run: Run, incident_ids: Sequence[str], *, isolated: bool = Fal
 
 def _work(run: Run, incident_ids: Sequence[str], *, isolated: bool = False) -> None:
     """Look at one page of incidents and do what each needs."""
-    if not incident_ids:
+    if incident_ids:
+        _apply(run, look(run, incident_ids, isolated=isolated))
+
+
+def _apply(run: Run, looked: Looked) -> None:
+    """Do what each incident of one page needs."""
+    if not looked.records:
         return
-    run.lease.ensure()
-    held = run.engine.ledger.records(incident_ids)
-    in_order = (held[each] for each in incident_ids if each in held)
-    records = [record for record in in_order if _is_due(record, run)]
-    if not isolated:
-        run.suspects.update(record.incident_id for record in records if record.reason == DIED)
-        records = [record for record in records if record.incident_id not in run.suspects]
-    if not records:
-        return
-    run.note_page([record.incident_id for record in records], isolated=isolated)
-    run.count(found=len(records))
-    planned = plan_page(run.engine, records)
-    if left_out := len(records) - len(planned):
+    run.count(found=len(looked.records))
+    if left_out := len(looked.records) - len(looked.planned):
         run.systemic = True
         run.waiting += left_out
         run.say(f"nothing is published without redaction: {run.engine.transform.lacking}")
-    apply_page(run, hold_unasked(run, planned))
+    apply_page(run, hold_unasked(run, looked.planned))
     run.progress("publish", run.report.found, None)
-
-
-def _is_due(record: SyncRecord, run: Run) -> bool:
-    """Whether the record still says what the index said: the index may lag."""
-    return in_stage(record, Stage.PUBLISH) and record.due <= run.until
 
 
 def _pages(incident_ids: Sequence[str], size: int) -> list[Sequence[str]]:

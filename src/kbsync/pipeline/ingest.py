@@ -23,10 +23,18 @@ RETRY_SECONDS = 1.0
 
 
 def owe_job(run: Run, published_at: datetime) -> None:
-    """Note that a job must start after this moment; a later note replaces an earlier one."""
-    owed = utc_text(published_at)
-    if owed > run.engine.ledger.read_value(OWED):
-        run.engine.ledger.write_value(OWED, owed)
+    """Note that a job must start after this moment; a later note replaces an earlier one.
+
+    Repeated, it costs one call: the run knows what it has noted, and the write holds only on that.
+    """
+    owed, ledger = utc_text(published_at), run.engine.ledger
+    if run.owed is None:
+        run.owed = ledger.read_value(OWED)
+    while owed > run.owed:
+        if ledger.write_value(OWED, owed, expected=run.owed):
+            run.owed = owed
+        else:
+            run.owed = ledger.read_value(OWED)
 
 
 def newest_jobs(run: Run) -> list[IngestionJob]:
@@ -53,6 +61,7 @@ def ingest(run: Run) -> None:
     """
     if run.engine.policy.ingestion == "none":
         run.engine.ledger.write_value(OWED, "")
+        run.owed = None
         return
     for _ in range(MAX_JOBS_PER_RUN):
         job = _current_job(run)
@@ -106,6 +115,7 @@ def _joined(run: Run, job: IngestionJob) -> IngestionJob:
     owed = ledger.read_value(OWED)
     if owed and utc_text(job.started_at) > owed:
         ledger.write_value(OWED, "", expected=owed)
+        run.owed = None
     return job
 
 

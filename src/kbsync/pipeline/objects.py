@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from kbsync.errors import LeaseLostError, WriteConflictError
 from kbsync.model import Document, Mark, PutReply, StoredIncident, SyncRecord, SyncStatus
@@ -79,30 +80,36 @@ def put_object(
     return reply
 
 
-def put_document(hand: Hand, document: Document, record: SyncRecord, *, whole: bool) -> SyncRecord:
+def put_document(hand: Hand, document: Document, record: SyncRecord, *, whole: bool) -> dict[str, Any]:
     """Put sidecar, then document, then JSON record, each only where it differs or nothing is known of it.
 
-    Returns the record with the ETags and the time of the last put that the knowledge base will see.
+    Returns what the record is to say of it: the ETags, and the time of the last put that the knowledge base
+    will see.
     """
-    incident_id, latest = record.incident_id, record.published_at
+    incident_id = record.incident_id
+    said: dict[str, Any] = {}
     if whole or record.sidecar_hash != document.sidecar_hash:
         known = record.sidecar_etag
         reply = put_object(hand, document, document.sidecar_key, document.sidecar, known, incident_id)
-        record, latest = replace(record, sidecar_etag=reply.etag), reply.published_at
+        said.update(sidecar_etag=reply.etag, published_at=reply.published_at)
     if whole:
         reply = put_object(hand, document, document.key, document.body, record.body_etag, incident_id)
-        record, latest = replace(record, body_etag=reply.etag), reply.published_at
-    return replace(_put_json_record(hand, document, record, whole=whole), published_at=latest)
+        said.update(body_etag=reply.etag, published_at=reply.published_at)
+    return said | _put_json_record(hand, document, record, whole=whole)
 
 
-def _put_json_record(hand: Hand, document: Document, record: SyncRecord, *, whole: bool) -> SyncRecord:
+def _put_json_record(hand: Hand, document: Document, record: SyncRecord, *, whole: bool) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    known, stands = record.json_etag, record.json_hash
     if record.json_key and record.json_key != document.json_key:
-        record = delete_json_record(hand, record)
-    if not document.json_key or (record.json_hash == document.json_hash and not whole):
-        return record
-    key, known = document.json_key, record.json_etag
+        delete_json_record(hand, record)
+        known = stands = ""
+        said.update(json_key="", json_hash="", json_etag="")
+    if not document.json_key or (stands == document.json_hash and not whole):
+        return said
+    key = document.json_key
     reply = put_object(hand, document, key, document.json_record, known, record.incident_id)
-    return replace(record, json_key=key, json_hash=document.json_hash, json_etag=reply.etag)
+    return {"json_key": key, "json_hash": document.json_hash, "json_etag": reply.etag}
 
 
 def delete_json_record(hand: Hand, record: SyncRecord) -> SyncRecord:

@@ -9,9 +9,11 @@ Killed after 1: the next run puts or deletes again. After 3: the put meets its o
 fingerprint, and that is success. Invariant: the ledger's fingerprint is never one the store may not hold.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from kbsync.errors import OutageError, RetriableError, WriteConflictError
 from kbsync.model import Save, Stage, State, SyncRecord, sidecar_key
@@ -59,6 +61,7 @@ def apply_page(run: Run, planned: Sequence[PlannedChange]) -> None:
         carry_out(run, hands, _work)
     finally:
         finished = [saved for hand in hands for saved in _tell(run, hand)]
+        run.count(**sum((hand.counts for hand in hands), Counter()))
         _owe(run, finished)
         save_records(run, finished)
     _end_of_page(run, hands)
@@ -131,7 +134,6 @@ def _work(hand: Hand) -> None:
 
 def _tell(run: Run, hand: Hand) -> list[tuple[SyncRecord, str]]:
     """Tell the run what one hand did; returns the record to save with the due that was read, if any."""
-    run.count(**hand.counts)
     if hand.again:
         run.again.append(hand.change.incident_id)
     if hand.forget:
@@ -172,10 +174,12 @@ def _publish(hand: Hand, change: PlannedChange, record: SyncRecord) -> SyncRecor
     document = change.document
     assert document is not None  # noqa: S101 - decide() pairs these actions with a document
     whole = change.action is Action.PUBLISH
-    record = put_document(hand, document, record, whole=whole)
+    said = put_document(hand, document, record, whole=whole)
     hand.count(**{"published" if whole else "metadata_only": 1})
     record = replace(
-        _rendered(hand, change, record),
+        record,
+        **_source(hand, change, record),
+        **said,
         attempts=_attempts_so_far(hand, change, record),
         document_key=document.key,
         fingerprint=document.fingerprint,
@@ -194,13 +198,17 @@ def _attempts_so_far(hand: Hand, change: PlannedChange, record: SyncRecord) -> i
 
 
 def _rendered(hand: Hand, change: PlannedChange, record: SyncRecord) -> SyncRecord:
-    return replace(
-        record,
-        source_version=change.source_version,
-        rendered_by=hand.engine.transform.rendered_by,
-        expires_at=None,
-        deleted=change.stored is None and record.deleted,
-    )
+    return replace(record, **_source(hand, change, record))
+
+
+def _source(hand: Hand, change: PlannedChange, record: SyncRecord) -> dict[str, Any]:
+    """Return what the record is to say of the incident as it was read."""
+    return {
+        "source_version": change.source_version,
+        "rendered_by": hand.engine.transform.rendered_by,
+        "expires_at": None,
+        "deleted": change.stored is None and record.deleted,
+    }
 
 
 def _await_confirmation(hand: Hand, record: SyncRecord, state: State, reason: str) -> SyncRecord:

@@ -74,6 +74,8 @@ class Run:
     """A bounded sample of what became searchable (True) or is gone, for the probes; each with its hash."""
     unproven: dict[str, str] = field(default_factory=dict)
     """What failed its probe in two runs in a row, by incident: people are told."""
+    owed: str | None = None
+    """The moment after which a job is owed, as this run last knew it; None: not read yet."""
     jobs: list[IngestionJob] | None = None
     """The newest ingestion jobs as this run knows them; None: not asked for yet."""
     systemic: bool = False
@@ -121,9 +123,11 @@ class Run:
         self.report = replace(self.report, job_id=job_id)
 
     def note_page(self, incident_ids: Sequence[str], *, isolated: bool = False) -> None:
-        """Store which incidents are in hand, so that a run that dies on one of them can be told."""
-        self.report = replace(self.report, page=tuple(incident_ids), isolated=isolated)
-        self.engine.ledger.save_run(self.report)
+        """Store which incidents are in hand, so that a run that dies on one of them can be told.
+
+        Any thread may: the report itself is left to the run's own.
+        """
+        self.engine.ledger.save_run(replace(self.report, page=tuple(incident_ids), isolated=isolated))
 
     def later(self) -> datetime:
         """Return a due that this run no longer works on, also where the clock stands still or steps back."""
