@@ -49,7 +49,10 @@ def split_fences(text: str) -> Iterator[tuple[bool, str]]:
     """Yield the text in pieces, each with whether it is a fenced code block; joined they are the text."""
     lines: list[str] = []
     closing: re.Pattern[str] | None = None
-    for line in _LINES.findall(text) if "```" in text or "~~~" in text else [text]:
+    if "```" not in text and "~~~" not in text:
+        yield False, text
+        return
+    for line in _LINES.findall(text):
         opening = _FENCE.match(line.rstrip("\n")) if closing is None else None
         if opening:
             yield False, "".join(lines)
@@ -89,6 +92,8 @@ def _harmless(piece: str) -> str:
 
 
 def _harmless_line(line: str) -> str:
+    if line[:1].isalpha():  # no mark and no container begins with a letter
+        return line
     if match := _UNDERLINE.match(line):
         return f"{match[1]}***" if match[2].startswith("---") else f"{match[1]}\\{match[2]}"
     if match := _HEADING.match(line):

@@ -54,7 +54,7 @@ def title_of(incident: Incident, language: str) -> str:
 
 def render_body(incident: Incident, title: str, language: str) -> str:
     """Return the document; sections without text are left out, the same incident gives the same bytes."""
-    heading = _CLOSING_MARKS.sub(r"\\\1", title)
+    heading = _CLOSING_MARKS.sub(r"\\\1", title) if title.endswith("#") else title
     sections = zip(HEADINGS[language][1:], _sections(incident), strict=True)
     parts = [f"# {heading}", *(f"## {name}\n\n{text}" for name, text in sections if text)]
     return "\n\n".join(parts) + "\n"

@@ -12,6 +12,8 @@ _MARKUP = re.compile(
     r"\{(?:code|noformat|quote|color|panel)\b|^h[1-6]\. |^bq\. |^\|\||\[[^\[\]|\n]{1,200}\|https?://",
     re.MULTILINE,
 )
+_SIGNS = ("{", "\nh", "bq. ", "||", "|http")
+"""Each mark holds one of them, unless it is a heading that begins the text."""
 _BLOCK = re.compile(r"\{(code|noformat)(?::([^{}\n]{0,200}))?\}")
 _BLOCK_ENDS = {"code": re.compile(r"\{code\}"), "noformat": re.compile(r"\{noformat\}")}
 _PANEL_TITLE = re.compile(
@@ -30,7 +32,8 @@ _BOLD = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]{1,200})(?<=[^\s*])\*(?![\w*])
 
 def has_jira_markup(text: str) -> bool:
     """Tell whether the text holds marks that nothing but Jira uses."""
-    return bool(_MARKUP.search(text))
+    possible = any(sign in text for sign in _SIGNS) or text.startswith("h")
+    return possible and bool(_MARKUP.search(text))
 
 
 def jira_to_markdown(text: str) -> str:

@@ -47,10 +47,11 @@ def to_markdown(text: str, note: Callable[[str], None]) -> str:
     """Return the text as Markdown; placeholders of redaction come through as they are."""
     text = _MARK.sub("\ue000\\1\ue001", text)
     convert = _Converting(note).markdown_of
-    text = _replaced(text, _SERVICENOW, _SERVICENOW_ENDS, lambda inside: f"\n\n{convert(inside)}\n\n")
+    if "[" in text:
+        text = _replaced(text, _SERVICENOW, _SERVICENOW_ENDS, lambda inside: f"\n\n{convert(inside)}\n\n")
     if has_jira_markup(text):
         text = jira_to_markdown(text)
-    if _SURE_TAG.search(text) or "<!--" in text:
+    if "<" in text and (_SURE_TAG.search(text) or "<!--" in text):
         text = "".join(
             piece if is_code or "<" not in piece else _convert_blocks(piece, convert)
             for is_code, piece in split_fences(text)

@@ -48,6 +48,7 @@ _FILLER = re.compile(
     r"|not (?:specified|available|applicable))\.?",
     re.IGNORECASE,
 )
+_LONGEST_FILLER = len("no especificado.")
 _WORD_SEPARATOR = re.compile(r"[,;\n]")
 
 
@@ -177,9 +178,11 @@ def scalar_text(value: object) -> str | None:
 
 def members(value: object) -> list[object] | None:
     """Return the members of a list, or of a set in order of text (O-12); None for what is neither."""
+    if isinstance(value, list | tuple):
+        return list(value)
     if isinstance(value, AbstractSet):
         return sorted(value, key=lambda member: scalar_text(member) or repr(member))
-    return list(value) if isinstance(value, list | tuple) else None
+    return None
 
 
 def _elements(value: object) -> list[object]:
@@ -189,7 +192,7 @@ def _elements(value: object) -> list[object]:
 
 def _described(value: object, name: str) -> Mapping[str, object]:
     """Return a map as it is; anything else is meant as the member with this name."""
-    return value if isinstance(value, Mapping) else {name: value}
+    return value if isinstance(value, (dict, Mapping)) else {name: value}
 
 
 def _present(first: object, second: object) -> object:
@@ -198,7 +201,7 @@ def _present(first: object, second: object) -> object:
 
 def _text(value: object, path: str, note: Note) -> str:
     text = "\n".join(_lines(value, path))
-    if _FILLER.fullmatch(text.strip()):
+    if len(said := text.strip()) <= _LONGEST_FILLER and _FILLER.fullmatch(said):
         note(f"{path} was left out: it only says that there is nothing")
         return ""
     return text
@@ -206,6 +209,9 @@ def _text(value: object, path: str, note: Note) -> str:
 
 def _lines(value: object, path: str) -> tuple[str, ...]:
     """Texts of a list; where the body takes steps, a map is shown as its members in order of name."""
+    text = scalar_text(value)
+    if text is not None:
+        return (text,) if text else ()
     elements = _elements(value)
     if isinstance(value, Mapping) or not all(map(_is_text, elements)):
         raise UnreadableIncidentError(f"{path} is no text: it holds a {type(value).__name__}")

@@ -21,6 +21,7 @@ DROP_ORDER = (
 )  # fmt: skip
 """What goes first when the budget is short; what is not here is never dropped (O-06)."""
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode
 _STRING_BYTES, _KEPT_BYTES, _ID_BYTES = 400, 64, 48
 _KEPT = ("status", "severity")
 _NEVER_SHORTENED = ("tags", "source_url")
@@ -67,25 +68,27 @@ def render_sidecar(
         if isinstance(value, str) and name not in _NEVER_SHORTENED and len(value.encode()) > limit:
             kept[name] = _shortened(value, limit)
             note(f"sidecar: {name} was shortened")
+    content = _encoded(kept)
     for name in DROP_ORDER:
-        excess = len(_encoded(kept)) - budget_bytes
+        excess = len(content) - budget_bytes
         if excess <= 0:
-            break
+            return content
         if name in kept:
             note(f"sidecar: {name} was cut")
             value = kept.pop(name)
             remaining = _fewer_tags(str(value), excess) if name == "tags" else ""
             kept |= {name: remaining} if remaining else {}
+            content = _encoded(kept)
     for name in ("external_id", "incident_id"):
-        if len(_encoded(kept)) > budget_bytes and name in kept:
+        if len(content) > budget_bytes and name in kept:
             kept[name] = _shortened(str(kept[name]), _ID_BYTES)
             note(f"sidecar: {name} was shortened")
-    return _encoded(kept)
+            content = _encoded(kept)
+    return content
 
 
 def _encoded(attributes: Mapping[str, str | int]) -> bytes:
-    content = {"metadataAttributes": attributes}
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    return _ENCODE({"metadataAttributes": attributes}).encode()
 
 
 def _fewer_tags(tags: str, excess: int) -> str:
@@ -104,7 +107,10 @@ def _shortened(text: str, limit_bytes: int) -> str:
 
 
 def _day_number(date: ReadDate) -> int | None:
-    return int(date.moment.day.strftime("%Y%m%d")) if date.moment else None
+    if date.moment is None:
+        return None
+    day = date.moment.day
+    return day.year * 10_000 + day.month * 100 + day.day
 
 
 def resolution_minutes(incident: Incident, note: Callable[[str], None]) -> int | None:

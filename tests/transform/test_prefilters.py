@@ -1,0 +1,139 @@
+"""What lets a text pass without a search must never let one pass in which the search would find something."""
+
+import re
+import sys
+from typing import Any
+
+from ftfy.badness import is_bad
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbsync.pipeline.transform import blocks, clean, jira, markup, read
+
+EVERY_CHARACTER = "".join(map(chr, range(sys.maxunicode + 1)))
+MIXTURE = st.lists(
+    st.sampled_from(
+        [
+            "\r\n", "\r", "\n", "\t", " ", "\x00", "\x0c", "\x1b[31m", "\x7f", "\x85", "\x9b1m", "\u2028",
+            "\ue000", "\ud83d", "\u200b", "\u200d", "\u200c", "\ufe0f", "\u034f", "\u00ad", "\U000e0101",
+            "❤", "م", "é", "ñ", "Ã±", "â€™", "Â ", "œ", "a", "Z", "9", ".", "AB/+" * 20,
+            "AB/+" * 20 + "\n", "AB/+" * 20 + " \n\t", "Ab1/" * 600, "data:image/png;base64,",
+            "iVBORw0KGgo" * 60, "data:;base64," + "QUJD" * 20,
+        ]
+    )
+    | st.text(max_size=4),
+    max_size=14,
+).map("".join)  # fmt: skip
+
+
+def plainly_cleaned(text: str, notes: list[str]) -> str:
+    """Return what cleaning makes of a text when every search is made."""
+    if re.search("[\ud800-\udfff]", text):
+        notes.append(clean.NOTE_SURROGATE)
+        text = clean.whole_characters(text)
+    found = clean.fix_encoding_and_explain(text)
+    steps = {step.action for step in found.explanation or ()}
+    if steps and steps <= {"encode", "decode"}:
+        notes.append(clean.NOTE_MOJIBAKE)
+        text = found.text
+    text = clean._ESCAPE.sub("", clean._LINE_END.sub("\n", text))
+    text = clean._ANY_CONTROL.sub("", clean._SEPARATING_CONTROL.sub(" ", text))
+    text, removed = clean._INVISIBLE.subn("", text)
+    notes += [clean.NOTE_INVISIBLE] * bool(removed)
+    before = text
+    for pattern in (clean._DATA_URI, clean._BASE64_LINES, clean._BASE64_RUN):
+        text = pattern.sub(placeholder, text)
+    return text if text == before else notes.append(clean.NOTE_BASE64) or text
+
+
+def placeholder(match: re.Match[str]) -> str:
+    content = match[match.lastindex or 0]
+    if len(set(content)) < 4:
+        return match[0]
+    kind = match[1] if match.lastindex else clean._sniffed(content)
+    return f"[{kind or 'base64'} {len(content) * 3 // 4} bytes]"
+
+
+@given(MIXTURE)
+def test_cleaning_says_the_same_with_and_without_prefilters(text: Any) -> None:
+    expected: list[str] = []
+    notes: list[str] = []
+
+    wanted = plainly_cleaned(text, expected)
+
+    assert clean.clean(text, notes.append) == wanted
+    assert notes == expected
+
+
+@given(MIXTURE.map(lambda text: text * 9))
+def test_long_texts_are_cleaned_the_same_with_and_without_prefilters(text: Any) -> None:
+    expected: list[str] = []
+    notes: list[str] = []
+
+    wanted = plainly_cleaned(text, expected)
+
+    assert clean.clean(text, notes.append) == wanted
+    assert notes == expected
+
+
+def test_what_can_be_printed_holds_no_control_character_and_no_line_end() -> None:
+    looked_for = re.compile(f"{clean._LINE_END.pattern}|{clean._ANY_CONTROL.pattern}|[\x1b\x9b]")
+
+    assert not any(map(str.isprintable, looked_for.findall(EVERY_CHARACTER)))
+
+
+def test_a_text_without_candidates_holds_nothing_invisible() -> None:
+    innocent = clean._AT_TIMES_INVISIBLE.sub("", EVERY_CHARACTER)
+
+    assert not clean._INVISIBLE.search(innocent)
+
+
+def test_without_its_signs_the_library_finds_no_wrong_decoding() -> None:
+    around = [
+        f" {char} a{char}a A{char}A 1{char}1 .{char}. ({char})" for char in EVERY_CHARACTER[128:0x10000]
+    ]
+    innocent = "".join(part for part in around if not clean._PERHAPS_MOJIBAKE.search(part))
+
+    assert len(innocent) > 1_000_000
+    assert not is_bad(innocent)
+    assert is_bad("clichÃ©")
+
+
+@given(st.from_regex(read._FILLER, fullmatch=True))
+def test_no_filler_is_longer_than_the_longest(text: Any) -> None:
+    assert len(text) <= read._LONGEST_FILLER
+
+
+MARKS = st.lists(
+    st.sampled_from(
+        ["h1. ", "bq. ", "\n", "||", "{code}", "{color:red}", "{{x}}", "[a|http://b]", "[code]", "[/code]",
+         "<p>", "</p>", "<br>", "<!--", "-->", "h", "a", "#", "```", "~~~", "- ", "> ", "1. ", "===", "<pre>"]
+    )
+    | st.text(max_size=3),
+    max_size=8,
+).map("".join)  # fmt: skip
+
+
+@given(MARKS)
+def test_jira_markup_is_seen_where_a_search_sees_it(text: Any) -> None:
+    assert jira.has_jira_markup(text) == bool(jira._MARKUP.search(text))
+
+
+@given(st.from_regex(jira._MARKUP))
+def test_all_jira_markup_holds_one_of_its_signs(text: Any) -> None:
+    assert jira.has_jira_markup(text)
+
+
+@given(MARKS)
+def test_a_text_without_angle_brackets_holds_no_tag(text: Any) -> None:
+    bare = text.replace("<", "")
+
+    assert not markup._SURE_TAG.search(bare)
+
+
+@given(st.characters(categories=["L"]), MARKS)
+def test_no_mark_of_structure_begins_with_a_letter(letter: Any, text: Any) -> None:
+    marks = (blocks._UNDERLINE, blocks._HEADING, blocks._LASTING_HTML, blocks._INNER_FENCE)
+
+    assert not any(mark.match(letter + text) for mark in marks)
+    assert blocks._harmless_line(letter + text) == letter + text
