@@ -21,7 +21,8 @@ from kbsync.pipeline.transform.transform import IncidentTransform
 
 DELAY_SECONDS = 0.015
 SIZES = (1_000, 10_000)
-HISTORIES = (1_000, 10_000, 100_000)
+HISTORIES = (1_000, 10_000, 100_000, 1_000_000)
+IDLE_SHARDS = (1, 4)
 BASELINE_INCIDENTS = 200
 """The baseline goes at one speed, whatever the number: it is measured on these."""
 REOPENED_SHARE = 10
@@ -45,18 +46,21 @@ class Server:
         with urlopen(request) as answer:  # noqa: S310 - as above
             return json.loads(answer.read() or b"null")
 
-    def run(self, client: str, count: int, at_once: int = 32, **settings: object) -> dict[str, Any]:
-        """Run one client to its end; returns what it told, with what the server counted meanwhile."""
-        self.post("/_counts", {})
-        environment = {
+    def environment(self) -> dict[str, str]:
+        """Return the variables of a client that takes this server for AWS."""
+        return {
             **{name: value for name, value in os.environ.items() if name not in _UNSET},
             "AWS_ENDPOINT_URL": self.address,
             "AWS_ACCESS_KEY_ID": "benchmark",
             "AWS_SECRET_ACCESS_KEY": "benchmark",
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_DEFAULT_REGION": "eu-west-1",
-            "BENCHMARK_SETTINGS": json.dumps(settings),
         }
+
+    def run(self, client: str, count: int, at_once: int = 32, **settings: object) -> dict[str, Any]:
+        """Run one client to its end; returns what it told, with what the server counted meanwhile."""
+        self.post("/_counts", {})
+        environment = {**self.environment(), "BENCHMARK_SETTINGS": json.dumps(settings)}
         command = [sys.executable, "-m", "benchmarks.clients", client, str(count), str(at_once)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
         return {**json.loads(done.stdout.splitlines()[-1]), **self.post("/_counts", {})}
@@ -146,14 +150,22 @@ def drains(server: Server, size: int) -> None:
 
 
 def idle_runs(server: Server) -> None:
-    """Print what a run with nothing to do asks, by the number of settled records."""
+    """Print what a run with nothing to do asks, by the number of settled records and of shards."""
     rendered_by = IncidentTransform(TransformRules()).rendered_by
     for history in HISTORIES:
-        server.post("/_prepare", {"history": history, "rendered_by": rendered_by})
-        server.run("kbsync", 0)
-        told = server.run("kbsync", 0)
-        requests = dict(sorted(told["requests"].items()))
-        print(f"| {history} | {sum(requests.values())} | {requests} | {dict(told['units'])} |", flush=True)
+        first_run(server, {"history": history, "rendered_by": rendered_by})
+        for shards in IDLE_SHARDS:
+            server.run("kbsync", 0, queue_shards=shards)  # the first to see so many shards notes it
+            told = server.run("kbsync", 0, queue_shards=shards)
+            print(idle_row(history, shards, told), flush=True)
+
+
+def idle_row(history: int, shards: int, told: Mapping[str, Any]) -> str:
+    """Return one line: all requests and units, queries by what was queried, and the run's milliseconds."""
+    queries = ", ".join(f"{name} {times}" for name, times in sorted(told["queries"].items()))
+    units = sum(told["units"].values())
+    cells = [history, shards, sum(told["requests"].values()), units, queries, round(told["seconds"] * 1000)]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def heading(*columns: str) -> None:
@@ -190,7 +202,7 @@ def main() -> None:
         )
         for size in sizes:
             scenarios(server, size)
-        heading("settled records", "requests", "which", "units")
+        heading("settled records", "shards", "requests", "units", "queries", "milliseconds")
         idle_runs(server)
     print(f"\nImport of the batch function: {import_seconds() * 1000:.0f} ms")
 

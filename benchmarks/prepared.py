@@ -1,10 +1,10 @@
 """What the tables hold before a measurement: made-up incidents, pending or settled, alike in every run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from benchmarks.tables import Tables
+from benchmarks.tables import Item, Tables
 from kbsync.aws.attributes import item_of
 from kbsync.aws.sync_records import record_item
 from kbsync.model import Stage, State, SyncRecord
@@ -70,15 +70,31 @@ def prepare(tables: Tables, asked: Mapping[str, Any]) -> None:
     for number in range(asked.get("pending", 0)):
         tables.store("incidents", item_of(incident(number)))
         tables.store("kbsync", record_item(pending(number)))
-    for number in range(asked.get("history", 0)):
-        record = SyncRecord(
-            incident_id=f"OLD-{number:07}", state=State.INDEXED, rendered_by=asked["rendered_by"]
-        )
-        tables.store("kbsync", record_item(record))
+    for item in _settled(asked.get("history", 0), asked.get("rendered_by", "")):
+        tables.store("kbsync", item)
     for number in range(asked.get("edit", 0)):
         _change(tables, number, {"description": f"Edited {asked['word']}: {number}"})
     for number in range(asked.get("reopen", 0)):
         _change(tables, number, {"status": "REOPENED"})
+
+
+def _settled(count: int, rendered_by: str) -> Iterator[Item]:
+    """Yield whole records of incidents that need nothing; they share equal values, so a million take 1 GB."""
+    record = SyncRecord(
+        incident_id="OLD",
+        state=State.INDEXED,
+        source_version="a" * 64,
+        fingerprint="b" * 64,
+        document_key="incidents/OLD.md",
+        body_etag="c" * 32,
+        sidecar_etag="d" * 32,
+        rendered_by=rendered_by,
+        published_at=BEGAN,
+        indexed_at=BEGAN,
+    )
+    like = record_item(record)
+    for number in range(count):
+        yield {**like, "pk": {"S": f"incident#OLD-{number:07}"}}
 
 
 def _change(tables: Tables, number: int, change: dict[str, object]) -> None:

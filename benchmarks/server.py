@@ -3,7 +3,7 @@
     python -m benchmarks.server PORT DELAY_SECONDS
 
 One thread and no framework, so that it takes a small part of a core and measures the client. `/_prepare`
-fills the tables, `/_counts` tells what was asked since.
+fills the tables, `/_counts` tells what was asked since, `/_state` what came of it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from email.utils import formatdate
 from typing import Any
 
 from benchmarks.prepared import prepare
-from benchmarks.services import Base, Bucket
+from benchmarks.services import FINGERPRINT, Base, Bucket
 from benchmarks.tables import RefusedError, Tables
 
 _XML = "<Error><Code>{}</Code><Message>{}</Message></Error>"
@@ -42,50 +42,60 @@ class Canned:
         told = {
             "requests": dict(self.counts),
             "units": dict(self.tables.units),
+            "queries": dict(self.tables.queries),
             "objects": len(self.bucket.etags),
         }
         self.counts.clear()
         self.tables.units.clear()
+        self.tables.queries.clear()
         return told
 
     def answer(
         self, method: str, path: str, headers: Mapping[str, str], content: bytes
-    ) -> tuple[int, bytes, str]:
-        """Return status, body and ETag of one request."""
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Return status, body and what the headers say of an object."""
         target = headers.get("x-amz-target", "")
         try:
             if path.startswith("/_"):
-                return 200, self._told(path, content), ""
+                return 200, self._told(path, content), {}
             if target:
                 operation = target.rsplit(".", 1)[-1]
                 self.counts[operation] += 1
-                return 200, _json(self.tables.call(operation, json.loads(content))), ""
+                return 200, _json(self.tables.call(operation, json.loads(content))), {}
             if path.startswith("/knowledgebases/"):
                 self.counts["Bedrock"] += 1
-                return 202, _json(self.base.call(method, path, json.loads(content or b"{}"))), ""
+                return 202, _json(self.base.call(method, path, json.loads(content or b"{}"))), {}
             self.counts[f"S3 {method}"] += 1
             return self._object(method, path.removeprefix("/documents/").partition("?")[0], headers, content)
         except RefusedError as error:
             self.counts[f"refused {error.code}"] += 1
             if target or path.startswith("/knowledgebases/"):
-                return error.status, _json({"__type": error.code, "message": ""}), ""
-            return error.status, _XML.format(error.code, "").encode(), ""
+                return error.status, _json({"__type": error.code, "message": ""}), {}
+            return error.status, _XML.format(error.code, "").encode(), {}
 
     def _told(self, path: str, content: bytes) -> bytes:
+        if path == "/_state":
+            return _json({**self.tables.state(), "objects": len(self.bucket.etags)})
         if path == "/_prepare":
             self.prepare(json.loads(content))
         return _json(self.told() if path == "/_counts" else {})
 
     def _object(
         self, method: str, key: str, headers: Mapping[str, str], content: bytes
-    ) -> tuple[int, bytes, str]:
+    ) -> tuple[int, bytes, Mapping[str, str]]:
         if method == "PUT":
-            return 200, b"", self.bucket.put(key, headers, content)
+            return 200, b"", _dated(self.bucket.put(key, headers, content))
         if method == "DELETE":
             self.bucket.delete(key, headers)
-            return 204, b"", ""
-        etag = self.bucket.etags.get(key, "")
-        return (200 if etag else 404), b"", etag
+            return 204, b"", {}
+        etag = self.bucket.etags.get(key)
+        if etag is None:
+            return 404, b"", {}
+        return 200, b"", {**_dated(etag), FINGERPRINT: self.bucket.fingerprints[key]}
+
+
+def _dated(etag: str) -> dict[str, str]:
+    return {"ETag": f'"{etag}"', "Last-Modified": formatdate(usegmt=True)}
 
 
 def _json(answer: Mapping[str, Any]) -> bytes:
@@ -124,10 +134,9 @@ class Connection(asyncio.Protocol):
             method, path, _ = first.split(" ")
             self._reply(path, *self._canned.answer(method, path, headers, content))
 
-    def _reply(self, path: str, status: int, body: bytes, etag: str) -> None:
+    def _reply(self, path: str, status: int, body: bytes, more: Mapping[str, str]) -> None:
         head = f"HTTP/1.1 {status} -\r\nDate: {formatdate(usegmt=True)}\r\nContent-Length: {len(body)}\r\n"
-        if etag:
-            head += f'ETag: "{etag}"\r\nLast-Modified: {formatdate(usegmt=True)}\r\n'
+        head += "".join(f"{name}: {value}\r\n" for name, value in more.items())
         reply = f"{head}Content-Type: application/json\r\n\r\n".encode() + body
         delay_seconds = 0.0 if path.startswith("/_") else self._delay_seconds
         asyncio.get_running_loop().call_later(delay_seconds, self._write, reply)

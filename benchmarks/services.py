@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.tables import RefusedError
 
+FINGERPRINT = "x-amz-meta-fingerprint"
 _SIDECAR = ".metadata.json"
 _TOKEN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){32,255}")
 _DOCUMENTS_A_GET = 10
@@ -23,6 +24,8 @@ class Bucket:
     """Objects by key, of which the ETag is kept; a document comes after its sidecar or is refused."""
 
     etags: dict[str, str] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    """What a HEAD tells of an object: whoever goes on after a kill knows by it what is ours."""
     is_strict: bool = True
     """Refuse what the original's handler sends: puts without condition, checksum or sidecar."""
 
@@ -42,6 +45,7 @@ class Bucket:
                 holds = headers.get("if-match") == f'"{known}"'
             if not holds:
                 raise RefusedError("PreconditionFailed", 412)
+        self.fingerprints[key] = headers.get(FINGERPRINT, "")
         self.etags[key] = etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
         return etag
 
@@ -58,7 +62,7 @@ class Bucket:
         conditions = {"if-match", "if-none-match"} & headers.keys()
         if len(conditions) != 1 or "x-amz-checksum-sha256" not in headers:
             raise RefusedError("InvalidRequest")
-        if len(headers.get("x-amz-meta-fingerprint", "")) != hashlib.sha256().digest_size * 2:
+        if len(headers.get(FINGERPRINT, "")) != hashlib.sha256().digest_size * 2:
             raise RefusedError("InvalidRequest")
         if key.endswith(_SIDECAR):
             if not json.loads(content)["metadataAttributes"]:

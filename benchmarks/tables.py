@@ -6,8 +6,8 @@ error, so that a change of what is sent is noticed.
 
 import json
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -50,11 +50,16 @@ def size_of(value: object) -> int:
 
 
 class Tables:
-    """Two tables with their items; `units` counts read and write units by table."""
+    """Two tables with their items, and the ledger's sparse index, which holds the keys of what is queued.
+
+    `units` counts read and write units by table, `queries` what was queried.
+    """
 
     def __init__(self) -> None:
         self.items: dict[str, dict[Key, Item]] = {"incidents": {}, "kbsync": {}}
         self.units: Counter[str] = Counter()
+        self.queries: Counter[str] = Counter()
+        self._queued: defaultdict[str, set[Key]] = defaultdict(set)
         self._calls: dict[str, Callable[[Mapping[str, Any]], Item]] = {
             "GetItem": self._get,
             "BatchGetItem": self._batch_get,
@@ -74,7 +79,28 @@ class Tables:
 
     def store(self, table: str, item: Item) -> None:
         """Put one item, as a preparation: nothing is counted."""
-        self.items[table][self._key(table, item)] = item
+        self._keep(table, self._key(table, item), item)
+
+    def _keep(self, table: str, key: Key, item: Item | None) -> None:
+        """Put an item, or remove what stands there, in the table and in the sparse index."""
+        old = self.items[table].pop(key, None)
+        if old is not None and "queue" in old:
+            self._queued[old["queue"]["S"]].discard(key)
+        if item is None:
+            return
+        self.items[table][key] = item
+        if "queue" in item:
+            self._queued[item["queue"]["S"]].add(key)
+
+    def state(self) -> dict[str, Any]:
+        """Return how many records are in each state and in a queue, and who says `synced: true`."""
+        records = [item for (_, sort), item in self.items["kbsync"].items() if sort == "record"]
+        statuses = (item.get("kb_sync_status", {}).get("M", {}) for item in self.items["incidents"].values())
+        return {
+            "records": Counter(item["state"]["S"] for item in records),
+            "queued": sum("queue" in item for item in records),
+            "synced": sum(status.get("synced", {}).get("BOOL", False) for status in statuses),
+        }
 
     def _key(self, table: str, item: Mapping[str, Any]) -> Key:
         first, second = KEYS[table]
@@ -109,7 +135,7 @@ class Tables:
         old = self.items[table].get(key)
         self._require(old, asked)
         self._wrote(table, old, item)
-        self.items[table][key] = item
+        self._keep(table, key, item)
         return {}
 
     def _update(self, asked: Mapping[str, Any]) -> Item:
@@ -123,7 +149,7 @@ class Tables:
             name, value = part.split(" = ")
             changed[names.get(name, name)] = asked["ExpressionAttributeValues"][value]
         self._wrote(table, old, changed)
-        self.items[table][key] = changed
+        self._keep(table, key, changed)
         return {}
 
     def _delete(self, asked: Mapping[str, Any]) -> Item:
@@ -132,7 +158,7 @@ class Tables:
         old = self.items[table].get(key)
         self._require(old, asked)
         self._wrote(table, old)
-        self.items[table].pop(key, None)
+        self._keep(table, key, None)
         return {}
 
     def _require(self, item: Item | None, asked: Mapping[str, Any]) -> None:
@@ -153,18 +179,25 @@ class Tables:
     def _query(self, asked: Mapping[str, Any]) -> Item:
         if asked.get("IndexName") != "queue-due":
             run = asked["ExpressionAttributeValues"][":run"]["S"]
+            self.queries[run] += 1
             runs = sorted((key for key in self.items["kbsync"] if key[0] == run), reverse=True)
             found = [self.items["kbsync"][key] for key in runs[: asked["Limit"]]]
             self._read("kbsync", {"all": found})
             return {"Items": found, "Count": len(found)}
         values = asked["ExpressionAttributeValues"]
         after = values.get(":after", {"S": ""})["S"]
+        queue = values[":queue"]["S"]
+        self.queries[queue] += 1
+        queued = (self.items["kbsync"][key] for key in self._queued[queue])
         within = sorted(
-            (item["due"]["S"], item["pk"]["S"], item)
-            for item in self._queued(values[":queue"]["S"])
+            (item["due"]["S"], item["pk"]["S"])
+            for item in queued
             if after <= item["due"]["S"] <= values[":until"]["S"]
         )[: asked["Limit"]]
-        entries = [{name: item[name] for name in ("pk", "sk", "queue", "due")} for *_, item in within]
+        entries = [
+            {"pk": {"S": key}, "sk": {"S": "record"}, "queue": {"S": queue}, "due": {"S": due}}
+            for due, key in within
+        ]
         self._read("kbsync", {"all": entries}, consistent=False)
         return {"Items": entries, "Count": len(entries)}
 
@@ -179,9 +212,6 @@ class Tables:
         names = KEYS[table]
         end = {name: {"S": part} for name, part in zip(names, page[-1], strict=True)} if more else {}
         return {"Items": found, "Count": len(found), **({"LastEvaluatedKey": end} if more else {})}
-
-    def _queued(self, queue: str) -> Iterator[Item]:
-        return (item for item in self.items["kbsync"].values() if item.get("queue", {}).get("S") == queue)
 
     def _statements(self, asked: Mapping[str, Any]) -> Item:
         statements = asked["Statements"]
@@ -201,7 +231,7 @@ class Tables:
             return {"Error": {"Code": "ConditionalCheckFailed"}}
         changed = {name: value for name, value in {**item, **changes}.items() if name not in removes}
         self._wrote(table, item, changed)
-        self.items[table][key] = changed
+        self._keep(table, key, changed)
         return {}
 
 
