@@ -6,7 +6,7 @@ UV     := $(BIN)/uv
 # Empty, or what runs pytest in its place: `make coverage` measures the same run.
 RUNNER ?=
 
-.PHONY: setup test-setup build-lambda docs demo test explore lint types imports wheel coverage check bench clean
+.PHONY: setup test-setup build-lambda docs demo test explore lint types imports wheel coverage check bench bench-peers clean
 
 # uv (pinned) installs exactly what uv.lock says; the stamp makes a second call free.
 $(VENV)/.installed: pyproject.toml uv.lock
@@ -82,5 +82,10 @@ SIZES  ?= 1000 10000
 bench: setup
 	$(BIN)/python -m benchmarks $(SIZES)
 
+# Beside dlt, LangChain, LlamaIndex and CocoIndex, each pinned in an environment of its own, on a file of closed incidents.
+DOCUMENTS ?= ../shared/data/retrieval/documents.jsonl
+bench-peers: setup
+	$(BIN)/python -m benchmarks.peers $(DOCUMENTS)
+
 clean:
-	rm -rf $(VENV) $(VENV)-standins $(VENV)-bundle .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf $(VENV) $(VENV)-standins $(VENV)-bundle .venv-peers .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache dist

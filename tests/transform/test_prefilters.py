@@ -4,6 +4,7 @@ import re
 import sys
 from typing import Any
 
+from ftfy import fix_encoding_and_explain
 from ftfy.badness import is_bad
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ def plainly_cleaned(text: str, notes: list[str]) -> str:
     if re.search("[\ud800-\udfff]", text):
         notes.append(clean.NOTE_SURROGATE)
         text = clean.whole_characters(text)
-    found = clean.fix_encoding_and_explain(text)
+    found = fix_encoding_and_explain(text)
     steps = {step.action for step in found.explanation or ()}
     if steps and steps <= {"encode", "decode"}:
         notes.append(clean.NOTE_MOJIBAKE)

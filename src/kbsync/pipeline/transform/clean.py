@@ -3,8 +3,6 @@
 import re
 from collections.abc import Callable
 
-from ftfy import fix_encoding_and_explain
-
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LINE_END = re.compile("\r\n?|[\u0085\u2028\u2029]")
 _ESCAPE = re.compile(
@@ -104,6 +102,8 @@ def whole_characters(text: str) -> str:
 def _repaired(text: str, note: Callable[[str], None]) -> str:
     if len(text) > _MOJIBAKE_LIMIT or not _PERHAPS_MOJIBAKE.search(text):
         return text
+    from ftfy import fix_encoding_and_explain  # noqa: PLC0415 - a tenth of a start-up, for the first such text
+
     found = fix_encoding_and_explain(text)
     steps = {step.action for step in found.explanation or ()}
     if not steps or not steps <= _WHOLE_REPAIR_STEPS:

@@ -7,9 +7,6 @@ import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from bs4 import BeautifulSoup, Tag
-from markdownify import MarkdownConverter
-
 from kbsync.pipeline.transform.blocks import closed_spans, split_fences
 from kbsync.pipeline.transform.jira import has_jira_markup, jira_to_markdown
 
@@ -26,7 +23,6 @@ _LINE_BREAK = re.compile(r"<br\s{0,4}/?>", re.IGNORECASE)
 _COMMENT = re.compile("<!(--)")
 _COMMENT_ENDS = {"--": re.compile("-->")}
 _PROLOG = re.compile(r"<\?xml[^<>]{0,200}>", re.IGNORECASE)
-_SCRIPT_ADDRESS = re.compile(r"[\s\x00-\x1f]*(?:javascript|vbscript|data)\s*:", re.IGNORECASE)
 _ANY_TAG = re.compile(r"<[^<>]{0,2000}>")
 _UNSEEN = re.compile(r"<(script|style)\b[^<>]{0,2000}>", re.IGNORECASE)
 _UNSEEN_ENDS = {name: re.compile(rf"</{name}[^<>]{{0,100}}>", re.IGNORECASE) for name in ("script", "style")}
@@ -36,7 +32,6 @@ _MARK = re.compile(r"\[REDACTED:([a-z0-9-]{1,30})\]")
 _SHIELDED = re.compile("\ue000([a-z0-9-]{1,30})\ue001")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _MAX_HTML_CHARACTERS = 200_000
-_MAX_DEPTH = 60
 _MAX_TAGS = 10_000
 """In one text, all its blocks together: conversion takes about 0.1 ms a tag (measured)."""
 
@@ -121,27 +116,7 @@ class _Converting:
             return html.unescape(markup)
         if min(self._characters_left, self._tags_left) < 0:
             return None
-        try:
-            soup = BeautifulSoup(_PROLOG.sub("", markup), "html.parser")
-            if _is_too_deep(soup):
-                return None
-            for element in soup.find_all(href=_SCRIPT_ADDRESS) + soup.find_all(src=_SCRIPT_ADDRESS):
-                del element.attrs["href" if "href" in element.attrs else "src"]
-            return str(_CONVERTER.convert_soup(soup))
-        except Exception:  # noqa: BLE001 - whatever a parser trips over in foreign markup, the text stays
-            return None
+        # A fifth of a start-up: commands and runs that meet no HTML do without.
+        from kbsync.pipeline.transform.html_markdown import html_to_markdown  # noqa: PLC0415
 
-
-def _is_too_deep(soup: Tag) -> bool:
-    waiting = [(soup, 0)]
-    while waiting:
-        element, depth = waiting.pop()
-        if depth > _MAX_DEPTH:
-            return True
-        waiting.extend((child, depth + 1) for child in element.children if isinstance(child, Tag))
-    return False
-
-
-_CONVERTER = MarkdownConverter(
-    heading_style="ATX", bullets="-", escape_asterisks=False, escape_underscores=False, escape_misc=False
-)
+        return html_to_markdown(_PROLOG.sub("", markup))
