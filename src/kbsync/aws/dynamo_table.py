@@ -6,8 +6,9 @@ statements inside a 200 answer) is tried again or returned by name, never taken 
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
@@ -111,9 +112,14 @@ class DynamoTable:
         """
         if self.calls_at_once == 1 or len(arguments) < 2:  # noqa: PLR2004 - nothing beside it
             return [each for argument in arguments for each in call(argument)]
-        with ThreadPoolExecutor(min(self.calls_at_once, len(arguments))) as threads:
-            begun = [threads.submit(call, argument) for argument in arguments]
+        begun = [self._threads.submit(call, argument) for argument in arguments]
+        wait(begun)
         return [each for brought in begun for each in brought.result()]
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        """Threads that stay: to start them for each batch takes as long as its calls."""
+        return ThreadPoolExecutor(self.calls_at_once, thread_name_prefix="kbsync-table")
 
     def _get_call(self, keys: list[Item]) -> list[Item]:
         found: list[Item] = []

@@ -16,6 +16,7 @@ from kbsync.pipeline.failures import hold_against
 from kbsync.pipeline.look_ahead import DIED, Looked, look, looked_at
 from kbsync.pipeline.publish import apply_page
 from kbsync.pipeline.run import Run
+from kbsync.pipeline.side_by_side import with_threads
 from kbsync.queueing import shard_queue
 from kbsync.run_report import RunReport
 
@@ -56,7 +57,8 @@ def drain_suspects(run: Run) -> None:
 def _losing_nothing(run: Run) -> Iterator[None]:
     """End a drain well: what was not reached, or moves on again and again, waits for the next run."""
     try:
-        yield
+        with with_threads(run):
+            yield
     except RetriableError as error:
         run.systemic = True
         run.say(f"stopped early: {error}")

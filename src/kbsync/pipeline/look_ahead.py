@@ -43,7 +43,7 @@ def looked_at(run: Run, queue: str) -> Generator[Looked, None, None]:
     Raises:
         RetriableError: the next page could not be read; the one before it has been carried out.
     """
-    if run.pace.most == 1:
+    if run.threads is None:
         looked = _next_page(run, queue, Looked())
         while looked.entries:
             yield looked

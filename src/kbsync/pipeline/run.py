@@ -6,6 +6,7 @@ Invariant: counts and bounded samples only; memory follows the page, never the t
 import hashlib
 from bisect import insort
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -81,6 +82,8 @@ class Run:
     systemic: bool = False
     job_failed: bool = False
     """The ingestion job itself failed: what it did not take is nobody's own fault."""
+    threads: Executor | None = None
+    """What publishes several incidents at once; None: they are published one by one."""
     pace: Pace = field(init=False)
     """How many incidents are in hand at once; what a page learnt of it holds for the next."""
 

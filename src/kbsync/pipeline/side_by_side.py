@@ -7,8 +7,9 @@ Nothing new is begun after an error that ends the run, an outage or the deadline
 for, since its effects count. Invariant: each incident is in one hand, so its own effects keep their order.
 """
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 from kbsync.pipeline.hand import Hand
@@ -23,14 +24,31 @@ def carry_out(run: Run, hands: Sequence[Hand], work: Callable[[Hand], None]) -> 
     Raises:
         BaseException: what ended the run, the first in the page's order; all that began has ended by then.
     """
-    if run.pace.most == 1:
+    if run.threads is None:
         _one_by_one(run, hands, work)
         return
-    with ThreadPoolExecutor(run.pace.most, thread_name_prefix="kbsync-publish") as threads:
-        _at_once(run, hands, lambda hand, done: threads.submit(_told, work, hand, done))
+    threads, begun = run.threads, list[Future[None]]()
+    try:
+        _at_once(run, hands, lambda hand, done: begun.append(threads.submit(_told, work, hand, done)))
+    finally:
+        wait(begun)
     for hand in hands:
         if hand.error is not None:
             raise hand.error
+
+
+@contextmanager
+def with_threads(run: Run) -> Iterator[None]:
+    """Give a run the threads it publishes with, for all its pages: starting one takes as long as a put."""
+    if run.pace.most == 1:
+        yield
+        return
+    with ThreadPoolExecutor(run.pace.most, thread_name_prefix="kbsync-publish") as threads:
+        run.threads = threads
+        try:
+            yield
+        finally:
+            run.threads = None
 
 
 def _one_by_one(run: Run, hands: Sequence[Hand], work: Callable[[Hand], None]) -> None:
