@@ -168,7 +168,7 @@ IDENTIFIER_RULES: tuple[RedactionRule, ...] = (
     ),
     RedactionRule(
         "phone",
-        ("tel", "tfno", "tlf", "phone", "vil", "mobile", "fax", "whatsapp", "call", "llam"),
+        ("tel", "tfno", "tlf", "phone", "vil", "mobile", "cell", "fax", "whatsapp", "call", "llam"),
         re.compile(
             r"(?i)\b(?:tel(?:[eé]fono|ephone)?s?|tfno|tlfn?o?|phone|m[oó]vil|mobile|cell|fax|whatsapp|call(?:ed)?"
             r"|llam(?:ar|ado|e|ad))(?: (?:number|no|n[uú]mero|de contacto|al|on|at|me|us|de))?"

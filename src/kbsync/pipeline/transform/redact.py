@@ -18,7 +18,7 @@ from kbsync.pipeline.transform.redaction_rule import (
     secret_span,
 )
 
-REDACTION_VERSION = "4"
+REDACTION_VERSION = "5"
 
 _VALUE = (
     r"(?:[^\s\"'`<>&,;\[\]]|\[(?!REDACTED:)|\]|<(?![/!]|[a-zA-Z][\w-]{0,20}[\s/>])"
@@ -133,6 +133,7 @@ SECRET_RULES: tuple[RedactionRule, ...] = (
             "sk_live_",
             "rk_live_",
             "sk_test_",
+            "rk_test_",
             "whsec_",
             "npm_",
             "pypi-",
@@ -170,7 +171,7 @@ SECRET_RULES: tuple[RedactionRule, ...] = (
     ),
     RedactionRule(
         "password-option",
-        ("--pass", "--pwd", "--token", "--secret", "--api-key", "curl", "sshpass"),
+        ("--pass", "--pwd", "--token", "--secret", "--api-key", "--db-", "--admin-", "curl", "sshpass"),
         re.compile(
             r"(?:--(?:db-|admin-)?(?:password|passwd|pwd|token|secret|api-key)[ \t]{1,4}(?![-<$*\[])"
             r"|\bcurl\b[^\n]{0,120}?[ \t](?:-u|--user)[ \t]{0,4}[\"']?[\w.@-]{1,60}:"
