@@ -21,7 +21,8 @@ _LINES = re.compile(r"[^\n]*\n|[^\n]+")
 
 def fence(text: str, language: str = "") -> str:
     """Return the text as one code block that nothing inside can close (O-45)."""
-    marks = "`" * max([3, *(len(run) + 1 for run in _RUNS.findall(text))])
+    runs = _RUNS.findall(text) if "```" in text else ()
+    marks = "`" * max([3, *(len(run) + 1 for run in runs)])
     return f"{marks}{language}\n{text}\n{marks}"
 
 
@@ -88,7 +89,7 @@ def _own_fence(piece: str) -> str:
 
 
 def _harmless(piece: str) -> str:
-    return "\n".join(_harmless_line(line) for line in piece.split("\n"))
+    return "\n".join(map(_harmless_line, piece.split("\n")))
 
 
 def _harmless_line(line: str) -> str:

@@ -33,12 +33,13 @@ _LANGUAGE_NAMES = {
 """Three-letter codes (ISO 639-2) and the words that people write."""
 
 _TITLE_WORDS, _TITLE_CHARACTERS = 12, 200
+_PARTED = re.compile("[-_ ]")
 _CLOSING_MARKS = re.compile(r"(#+)$")
 
 
 def language_of(language: str, fallback: str) -> str:
     """Return the first of the two that we have headings for; "es-ES", "spa" and "Español" count as "es"."""
-    spoken = (re.split(r"[-_ ]", name.strip().lower())[0] for name in (language, fallback))
+    spoken = (_PARTED.split(name.strip().lower(), maxsplit=1)[0] for name in (language, fallback))
     known = (_LANGUAGE_NAMES.get(name, name) for name in spoken)
     return next((name for name in known if name in HEADINGS), "es")
 

@@ -63,6 +63,8 @@ def clean(text: str, note: Callable[[str], None]) -> str:
 
     Cases O-42 (half characters), O-43 (controls), O-44 (decoding), O-46 (pictures), O-53 (invisible letters).
     """
+    if text.isascii() and text.isprintable():
+        return text if _holds_no_picture(text) else _without_pictures(text, note)
     if not text.isascii():
         text = _repaired(_with_whole_characters(text, note), note)
     text = _without_controls(text)
@@ -70,7 +72,7 @@ def clean(text: str, note: Callable[[str], None]) -> str:
         text, removed = _INVISIBLE.subn("", text)
         if removed:
             note(NOTE_INVISIBLE)
-    return _without_pictures(text, note)
+    return text if _holds_no_picture(text) else _without_pictures(text, note)
 
 
 def clean_line(text: str, note: Callable[[str], None]) -> str:
@@ -112,9 +114,11 @@ def _repaired(text: str, note: Callable[[str], None]) -> str:
     return found.text
 
 
+def _holds_no_picture(text: str) -> bool:
+    return len(text) < _SHORTEST_LINES and ";base64," not in text
+
+
 def _without_pictures(text: str, note: Callable[[str], None]) -> str:
-    if len(text) < _SHORTEST_LINES and ";base64," not in text:
-        return text
     pictures = 0
 
     def placeholder(match: re.Match[str]) -> str:

@@ -41,6 +41,10 @@ _SHAPES = tuple(
         ),
     )
 )
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-][01]\d:[0-5]\d)", re.ASCII
+)
+"""The form that programs write, which the standard library reads; the shapes would read the same."""
 _MONTHS = tuple(
     tuple(names.split())
     for names in (
@@ -94,6 +98,8 @@ def read_moment(value: str | Decimal | float, zone: ZoneInfo, date_order: str) -
     if len(text) > _LONGEST_DATE:
         return None
     try:
+        if _INSTANT.fullmatch(text):
+            return _moment_at(datetime.fromisoformat(text[:19] + text[19:].lstrip(".0123456789")), zone)
         return _read_epoch(text, zone) if _EPOCH.fullmatch(text) else _read_text(text, zone, date_order)
     except (ValueError, OverflowError):
         return None
@@ -104,8 +110,13 @@ def _read_epoch(text: str, zone: ZoneInfo) -> Moment | None:
     seconds = next((each for each in meant if _EPOCH_FIRST <= each <= _EPOCH_LAST), None)
     if seconds is None:
         return None
-    at = datetime.fromtimestamp(float(seconds), UTC)
-    return Moment(at.astimezone(zone).date(), at)
+    return _moment_at(datetime.fromtimestamp(float(seconds), UTC), zone)
+
+
+def _moment_at(at: datetime, zone: ZoneInfo) -> Moment | None:
+    if not _FIRST_YEAR <= at.year <= _LAST_YEAR:
+        return None
+    return Moment(at.astimezone(zone).date(), at.astimezone(UTC))
 
 
 def _read_text(text: str, zone: ZoneInfo, date_order: str) -> Moment | None:

@@ -6,7 +6,7 @@ Invariant: a number without check digit or telling words beside it is an id and 
 
 import re
 
-from kbsync.pipeline.transform.redaction_rule import RedactionRule, secret_of
+from kbsync.pipeline.transform.redaction_rule import LONG_NUMBER, RedactionRule, secret_of
 
 _CARD_WORDS = re.compile(r"(?i)card|tarjeta|visa|mastercard|amex|\bpan\b|cvv|pago|payment|cobro|charge|cargo")
 _CARD_GROUPS = re.compile(r"\d{4}([ -])\d{4}\1\d{4}\1\d{4}|\d{4}([ -])\d{6}\2\d{5}")
@@ -151,7 +151,7 @@ IDENTIFIER_RULES: tuple[RedactionRule, ...] = (
             r"(?<![\w./-])(?:\d{8}[ -]?|\d{2}\.\d{3}\.\d{3}[ -]?|[XYZ]-?\d{7}-?)[A-HJ-NP-TV-Z](?![\w/-])"
         ),
         _is_spanish_person,
-        re.compile(r"\d(?:\d{6}|\.\d{3}\.\d{3})[ -]?[A-Z\d]"),
+        re.compile(r"\d{3}[\d.]\d{3}[ -]?[A-HJ-NP-TV-Z]"),
     ),
     RedactionRule(
         "cif",
@@ -165,6 +165,7 @@ IDENTIFIER_RULES: tuple[RedactionRule, ...] = (
         ("+", "00"),
         re.compile(r"(?<![\w.+/:-])(?:\+|00)[1-9](?:[ ().-]{0,2}\d){7,13}(?![\w/-]|[.:]\d)"),
         _is_phone,
+        re.compile(r"(?:\+|00)[1-9](?:[ ().-]{0,2}\d){7}"),
     ),
     RedactionRule(
         "phone",
@@ -176,6 +177,7 @@ IDENTIFIER_RULES: tuple[RedactionRule, ...] = (
             r"(?P<secret>(?:\+?\(?\d{1,4}\)?[ .-]?)?\d(?:[ .-]?\d){6,11})(?![\w/-]|[.:]\d)"
         ),
         _is_phone,
+        LONG_NUMBER,
     ),
 )
 """Checked numbers before telephones: a card's digits may look like one."""

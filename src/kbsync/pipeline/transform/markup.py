@@ -40,9 +40,9 @@ NOTE_MARKUP_LIMIT = "markup too large, too deep or too broken to convert: its ta
 
 def to_markdown(text: str, note: Callable[[str], None]) -> str:
     """Return the text as Markdown; placeholders of redaction come through as they are."""
-    text = _MARK.sub("\ue000\\1\ue001", text)
     convert = _Converting(note).markdown_of
     if "[" in text:
+        text = _MARK.sub("\ue000\\1\ue001", text)
         text = _replaced(text, _SERVICENOW, _SERVICENOW_ENDS, lambda inside: f"\n\n{convert(inside)}\n\n")
     if has_jira_markup(text):
         text = jira_to_markdown(text)
@@ -51,7 +51,9 @@ def to_markdown(text: str, note: Callable[[str], None]) -> str:
             piece if is_code or "<" not in piece else _convert_blocks(piece, convert)
             for is_code, piece in split_fences(text)
         )
-    return _SHIELDED.sub(r"[REDACTED:\1]", text).strip("\n")
+    if "\ue000" in text:
+        text = _SHIELDED.sub(r"[REDACTED:\1]", text)
+    return text.strip("\n")
 
 
 def _replaced(

@@ -178,6 +178,8 @@ def scalar_text(value: object) -> str | None:
 
 def members(value: object) -> list[object] | None:
     """Return the members of a list, or of a set in order of text (O-12); None for what is neither."""
+    if value is None or isinstance(value, str):
+        return None
     if isinstance(value, list | tuple):
         return list(value)
     if isinstance(value, AbstractSet):

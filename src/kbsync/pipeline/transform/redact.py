@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from kbsync.errors import RedactionFailedError
 from kbsync.pipeline.transform.identifiers import IDENTIFIER_RULES
 from kbsync.pipeline.transform.redaction_rule import (
-    LONG_NUMBER,
     RedactionRule,
     RuleSet,
     rule_set,
@@ -199,13 +198,21 @@ SECRET_RULES: tuple[RedactionRule, ...] = (
             r"(?P<secret>[\w.~+/%-]{12,500})"
         ),
     ),
-    RedactionRule("password", ("pass", "pwd", "contrase", "secret"), _assigned("password"), _is_password),
+    RedactionRule(
+        "password",
+        ("pass", "pwd", "contrase", "secret"),
+        _assigned("password"),
+        _is_password,
+        re.compile(r"[pPcCsS\u017f](?i:ass|wd|ontrase|ecret)[\w.\\\"' \t-]{0,80}?[=:]"),
+        in_line=True,
+    ),
     RedactionRule(
         "key",
         ("key", "token", "clave"),
         _assigned("key"),
         _is_key,
-        re.compile(r"[kKtTcC](?i:ey|oken|lave)\d{0,4}(?:\\?[\"'])?[ \t]{0,8}[=:]"),
+        re.compile(r"[kK\u212atTcC](?i:ey|oken|lave)\d{0,4}(?:\\?[\"'])?[ \t]{0,8}[=:]"),
+        in_line=True,
     ),
 )
 
@@ -233,15 +240,10 @@ def redact(text: str, counts: Counter[str], rules: RuleSet = RULE_SET) -> str:
     """
     if text in rules.innocent:
         return text
-    lowered, given = text.lower(), text
-    called = {place for hint, places in rules.hints if hint in lowered for place in places}
-    if rules.of_numbers and LONG_NUMBER.search(text):
-        called.update(rules.of_numbers)
-    for place in sorted(called):
-        rule = rules.rules[place]
+    given = text
+    for rule in rules.called_by(text):
         try:
-            if rule.gate is None or rule.gate.search(text):
-                text = _applied(rule, text, counts)
+            text = _applied(rule, text, counts)
         except Exception as error:  # noqa: BLE001 - fail closed: whatever broke, nothing may be published
             raise RedactionFailedError(f"redaction rule {rule.name} failed: {type(error).__name__}") from None
     if text is given:
@@ -251,7 +253,7 @@ def redact(text: str, counts: Counter[str], rules: RuleSet = RULE_SET) -> str:
 
 def _applied(rule: RedactionRule, text: str, counts: Counter[str]) -> str:
     pieces, done = [], 0
-    for match in rule.pattern.finditer(text):
+    for match in rule.matches(text):
         if rule.accept(match):
             start, end = secret_span(match)
             pieces += [text[done:start], f"[REDACTED:{rule.name}]"]

@@ -237,8 +237,7 @@ class _Publishing:
         changes = (
             (self._line(change.file), self._prose(change.description)) for change in incident.code_changes
         )
-        return replace(
-            incident,
+        return Incident(
             title=self._line(incident.title),
             description=self._prose(incident.description),
             error_message=excerpt(self._plain(incident.error_message), self._rules.max_error_bytes),
@@ -248,6 +247,7 @@ class _Publishing:
             code_changes=tuple(CodeChange(*change) for change in changes if any(change)),
             affected_systems=self._words(incident.affected_systems),
             tags=self._words(incident.tags),
+            external_id=incident.external_id,
             labels=tuple((name, text) for name, value in incident.labels if (text := self._line(value))),
             created=self._date(incident.created),
             resolved=self._date(incident.resolved),
