@@ -38,8 +38,10 @@ def ease_bedrock_agent(events: "BaseEventHooks") -> None:
 def _read_items(
     response_dict: dict[str, Any], customized_response_dict: MutableMapping[str, Any], **_: object
 ) -> None:
-    if response_dict["status_code"] == _OK and response_dict["body"]:
-        customized_response_dict.update(json.loads(response_dict["body"], object_hook=_with_bytes))
+    body = response_dict["body"]
+    if response_dict["status_code"] == _OK and body:
+        hook = _with_bytes if b'"B' in body else None  # no tag of bytes: nothing to decode
+        customized_response_dict.update(json.loads(body, object_hook=hook))
         response_dict["body"] = b"{}"
 
 
