@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ParamValidationError
 
 from aws_servers import REGION
 from aws_tables import AwsTables
@@ -126,6 +126,12 @@ def test_refusal_is_told_as_botocore_alone_tells_it(tables: AwsTables) -> None:
 
     assert told[0] == told[1]
     assert told[0]["Code"] == "ResourceNotFoundException"
+
+
+def test_call_without_statements_is_refused_as_botocore_alone_refuses_it(tables: AwsTables) -> None:
+    """Nothing is set aside, so its own check speaks."""
+    with pytest.raises(ParamValidationError, match="Statements"):
+        tables.client.batch_execute_statement(ReturnConsumedCapacity="TOTAL")  # type: ignore[call-arg]
 
 
 def test_value_that_no_item_holds_is_refused_before_it_is_sent(tables: AwsTables) -> None:

@@ -15,6 +15,7 @@ from kbsync.engine import Engine, Policy
 from kbsync.errors import ThrottledError
 from kbsync.pipeline.changes import update_incident, upsert_incidents
 from kbsync.pipeline.sync import sync_once
+from kbsync.queueing import utc_text
 
 PATIENCE_SECONDS = 5
 PAGE = 4
@@ -183,6 +184,36 @@ def test_page_that_cannot_be_read_leaves_the_one_before_it_done(tmp_path: Path) 
     assert report.status == "degraded"
     sync_once(home.engine)
     assert {home.state(each) for each in MANY} == {"indexed"}
+
+
+@pytest.mark.parametrize("seconds", [-60, 60], ids=["an earlier one", "a later one"])
+def test_job_that_another_owes_meanwhile_is_replaced_by_a_later_note_only(
+    tmp_path: Path, seconds: float
+) -> None:
+    """A stalled publisher's note is not overwritten unseen: the write holds only on what was read."""
+    home = a_wide_home(tmp_path)
+    many(home)
+    theirs = utc_text(home.clock.at + timedelta(seconds=seconds))
+    owed: list[str] = []
+
+    def ledger(name: str, arguments: tuple[Any, ...], _named: dict[str, Any]) -> None:
+        if name == "write_value" and arguments[0] == "job_owed" and not owed:
+            owed.append(theirs)
+            home.ledger.write_value("job_owed", theirs)
+
+    def knowledge_base(name: str, *_: Any) -> None:
+        if name == "start_job":
+            owed.append(home.ledger.read_value("job_owed"))
+
+    ports = {
+        "ledger": Around(home.ledger, ledger),
+        "knowledge_base": Around(home.knowledge_base, knowledge_base),
+    }
+    report = sync_once(with_ports(home, **ports))
+
+    assert (owed[1] == theirs) is (seconds > 0)
+    assert owed[1] > theirs or seconds > 0
+    assert report.indexed == len(MANY)
 
 
 def test_job_is_owed_with_one_read_and_one_write_a_page(tmp_path: Path) -> None:

@@ -62,14 +62,12 @@ def _set_statements_aside(params: dict[str, Any], context: dict[str, Any], **_: 
     The stubs think that no hook returns anything; of this event botocore takes the parameters that one does.
     """
     if "Statements" not in params:
-        return None
+        return None  # which botocore refuses
     context[_STATEMENTS] = params["Statements"]
     return {**params, "Statements": [{"Statement": "-"}]}
 
 
 def _write_statements(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-    if _STATEMENTS not in context:
-        return
     body = {**json.loads(params["body"]), "Statements": context.pop(_STATEMENTS)}
     params["body"] = json.dumps(body, default=_bytes_as_text).encode()
 
