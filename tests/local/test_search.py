@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from kbsync.errors import UsageError
 from kbsync.local.embedder import Embedder, HashEmbedder
 from kbsync.local.knowledge_base import LocalKnowledgeBase
-from kbsync.local.lexical import match_words
+from kbsync.local.lexical import Scores, match_words
 from kbsync.local.search import query_vector
 
 Open = Callable[[Embedder | None], LocalKnowledgeBase]
@@ -79,15 +80,27 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LocalKnowledge
     put(folder, DOCUMENTS)
     hybrid = LocalKnowledgeBase(folder / "kb.db", folder, "", HashEmbedder(), now)
     run_job(hybrid)
+    scanned = LocalKnowledgeBase(folder / "kb.db", folder, "", HashEmbedder(), now)
     lexical = LocalKnowledgeBase(folder / "kb.db", folder, "", None, now)
-    return {"hybrid": hybrid, "lexical": lexical}
+    return {"hybrid": hybrid, "scanned": scanned, "lexical": lexical}
 
 
-@pytest.fixture(params=["hybrid", "lexical"])
+@pytest.fixture(params=["hybrid", "scanned", "lexical"])
 def knowledge_base(
-    request: pytest.FixtureRequest, filled: dict[str, LocalKnowledgeBase]
+    request: pytest.FixtureRequest, filled: dict[str, LocalKnowledgeBase], monkeypatch: pytest.MonkeyPatch
 ) -> LocalKnowledgeBase:
+    """Search in memory, search in the file as where there are too many vectors, and without vectors."""
+    if request.param == "scanned":
+        monkeypatch.setattr("kbsync.local.columns.MOST_VECTORS", 0)
     return filled[str(request.param)]
+
+
+def word_scores(knowledge_base: LocalKnowledgeBase, query: str) -> dict[int, float]:
+    """Return what the query's words are worth, of the documents that have one of them."""
+    file = knowledge_base._file
+    with file.snapshot():
+        scores = match_words(file, knowledge_base._search._columns.current(), query)
+    return {number: float(score) for number, score in enumerate(scores) if score}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +175,7 @@ def test_search_for_nothing_is_refused(
 def test_code_as_it_is_written_beats_its_parts_apart(
     code: str, filled: dict[str, LocalKnowledgeBase]
 ) -> None:
-    scores = match_words(filled["lexical"]._file, code)
+    scores = word_scores(filled["lexical"], code)
     keys = dict(filled["lexical"]._file.query("SELECT document_id, key FROM documents"))
 
     by_key = {keys[number]: score for number, score in scores.items()}
@@ -173,10 +186,8 @@ def test_code_as_it_is_written_beats_its_parts_apart(
 def test_word_score_is_small_where_a_document_has_little_of_the_query(
     filled: dict[str, LocalKnowledgeBase],
 ) -> None:
-    file = filled["lexical"]._file
-
-    whole = max(match_words(file, "disk full").values())
-    little = max(match_words(file, "disk unheard unseen unknown unspoken words").values())
+    whole = max(word_scores(filled["lexical"], "disk full").values())
+    little = max(word_scores(filled["lexical"], "disk unheard unseen unknown unspoken words").values())
 
     assert 0.0 < little < whole / 2
     assert whole < 1.0
@@ -190,25 +201,24 @@ def test_words_of_long_queries_are_bounded_by_the_rarest(open_at: Open, tmp_path
 
     query = " ".join(["common", *[f"shared{n}" for n in range(80)], "uncommonword"])
 
-    assert len(match_words(knowledge_base._file, query)) == 6
+    assert len(word_scores(knowledge_base, query)) == 6
     assert names(knowledge_base, "uncommonword common")[0] == "rare"
 
 
 def test_frequent_words_are_left_out_where_rarer_ones_fill_the_bound(
     filled: dict[str, LocalKnowledgeBase], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = filled["lexical"]._file
-    unbounded = match_words(file, "deadlock connections")
+    unbounded = word_scores(filled["lexical"], "deadlock connections")
     monkeypatch.setattr("kbsync.local.lexical._MOST_POSTINGS", 1)
 
-    one = match_words(file, "deadlock connections")
+    one = word_scores(filled["lexical"], "deadlock connections")
 
     assert len(unbounded) == 2
     assert len(one) == 1
 
 
 def test_compound_that_no_document_has_counts_by_its_parts(filled: dict[str, LocalKnowledgeBase]) -> None:
-    assert len(match_words(filled["lexical"]._file, "ORA-00061")) == 2
+    assert len(word_scores(filled["lexical"], "ORA-00061")) == 2
 
 
 def test_equal_scores_come_in_the_order_of_their_keys(open_at: Open, tmp_path: Path) -> None:
@@ -219,11 +229,18 @@ def test_equal_scores_come_in_the_order_of_their_keys(open_at: Open, tmp_path: P
     assert names(knowledge_base, "same text") == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("most_vectors", [0, 1_000], ids=["in the file", "in memory"])
 @pytest.mark.parametrize("embedder", [HashEmbedder(), None], ids=["hybrid", "words"])
 def test_cut_among_equal_scores_goes_by_key_too(
-    open_at: Open, tmp_path: Path, embedder: HashEmbedder | None
+    open_at: Open,
+    tmp_path: Path,
+    embedder: HashEmbedder | None,
+    most_vectors: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else two pages of one search would show some twice and others never."""
+    monkeypatch.setattr("kbsync.local.columns.MOST_VECTORS", most_vectors)
+    monkeypatch.setattr("kbsync.local.search._CANDIDATES", 10)
     keys = [f"{number * 37 % 100:02}" for number in range(100)]
     put(tmp_path, dict.fromkeys(keys, "# The same text"))
     knowledge_base = open_at(embedder)
@@ -244,7 +261,7 @@ def test_document_without_a_single_word_is_found_by_its_vector_only(open_at: Ope
     run_job(knowledge_base)
 
     assert names(knowledge_base, "pool") == ["signs"]
-    assert match_words(knowledge_base._file, "pool") == {}
+    assert word_scores(knowledge_base, "pool") == {}
 
 
 def test_search_by_words_only_says_so_and_embeds_nothing(open_at: Open, tmp_path: Path) -> None:
@@ -312,8 +329,8 @@ def test_search_sees_one_moment_while_a_job_deletes(
     (tmp_path / "pool.md").unlink()
     other = open_at(HashEmbedder())
 
-    def deleted_meanwhile(file: object, query: str) -> dict[int, float]:
-        found = match_words(file, query)  # type: ignore[arg-type] # the file, as given
+    def deleted_meanwhile(*given: Any) -> Scores:
+        found = match_words(*given)
         run_job(other, "u" * 40)
         return found
 

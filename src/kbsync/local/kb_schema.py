@@ -103,6 +103,11 @@ class KnowledgeBaseFile(LocalDatabase):
                 )
             ]
 
+    def version(self) -> tuple[int, int]:
+        """Return what differs after any write to the file, by this connection or another."""
+        with self._lock:
+            return int(self.query("PRAGMA data_version")[0][0]), self._connection.total_changes()
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Make the block's reads see one moment of the file, whatever others write; it writes nothing."""

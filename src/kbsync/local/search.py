@@ -3,21 +3,24 @@
 score = cosine + 0.25 * words, where words is BM25 over its ceiling: a paraphrase is found by meaning, an
 error code by its letters, and neither can push the other out. Of a query of several lines the headline counts
 as much as the whole, and a pasted trace counts by its telling lines. How it was chosen: docs/QUALITY.md.
-Filters hold exactly, whatever the limit.
+Filters hold exactly, whatever the limit. Vectors are compared exactly: up to a number in memory, beyond it in
+the file (columns.py).
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from kbsync.errors import UsageError
 from kbsync.knowledge import Hit
+from kbsync.local.columns import ColumnCache, Columns, Flags, numbers_of
 from kbsync.local.e5_model import Floats
 from kbsync.local.embedder import Embedder
-from kbsync.local.filters import Condition, filter_condition
+from kbsync.local.filters import ANY_DOCUMENT, Condition, filter_condition
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.local.lexical import match_words
+from kbsync.local.lexical import Scores, match_words
 from kbsync.query import headline, telling_part
 
 MOST_QUERY_CHARACTERS = 4_000
@@ -35,6 +38,16 @@ def query_vector(embedder: Embedder, text: str) -> Floats:
     return mean / np.float32(np.linalg.norm(mean))
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One query over one moment of the file: what its words are worth, and which documents may be found."""
+
+    columns: Columns
+    words: Scores
+    allowed: Flags
+    condition: Condition
+
+
 class Search:
     """Search over one knowledge base file; without an embedder, by words only (BM25)."""
 
@@ -49,6 +62,7 @@ class Search:
         self._embedder = embedder
         self._space = space
         self._words_weight = words_weight
+        self._columns = ColumnCache(file, space, embedder.dimension if embedder else 0)
 
     def retrieve(self, query: str, *, limit: int, given: Mapping[str, object] | None) -> list[Hit]:
         """Return the best hits, best first; equal scores in the order of their keys.
@@ -63,29 +77,61 @@ class Search:
         text = telling_part(clean)[:MOST_QUERY_CHARACTERS]
         if not text and given is None:
             raise UsageError("a search needs a query or a filter")
-        vector = query_vector(self._embedder, text).tobytes() if self._embedder and text else None
+        vector = query_vector(self._embedder, text) if self._embedder and text else None
         with self._file.snapshot():
             if not text:
                 return self._hits(self._matching(condition, limit))
-            scores = self._scores(match_words(self._file, text), vector, condition, max(limit, _CANDIDATES))
-            return self._hits(self._best(scores, limit))
+            columns = self._columns.current()
+            words = match_words(self._file, columns, text)
+            found = _Found(columns, words, self._allowed(columns, condition), condition)
+            return self._hits(self._best(self._scores(found, vector, max(limit, _CANDIDATES)), limit))
 
-    def _scores(
-        self, words: Mapping[int, float], vector: bytes | None, condition: Condition, candidates: int
-    ) -> dict[int, float]:
+    def _allowed(self, columns: Columns, condition: Condition) -> Flags:
+        """Return which document numbers may be found."""
+        if condition is ANY_DOCUMENT:
+            return columns.indexed
+        numbers = self._file.query(
+            "SELECT group_concat(d.document_id) FROM documents AS d"  # noqa: S608 - conditions bind their values
+            f" WHERE d.status = 'INDEXED' AND {condition.sql}",
+            condition.bindings,
+        )[0][0]
+        allowed = np.zeros_like(columns.indexed)
+        allowed[numbers_of(numbers)] = True
+        return allowed
+
+    def _scores(self, found: _Found, vector: Floats | None, candidates: int) -> dict[int, float]:
         """Return the fused score of the best candidates of both sides, or the words' score without a vector.
 
         A document that has no vector yet (the embedder was changed) counts as an average candidate.
         """
-        allowed = self._allowed(words, condition)
-        by_words = sorted(allowed, key=lambda document_id: (-words[document_id], document_id))[:candidates]
+        has_words = np.flatnonzero(found.allowed & (found.words > 0))
+        order = np.argsort(-found.words[has_words], kind="stable")
+        by_words = [int(number) for number in has_words[order[:candidates]]]
         if vector is None:
-            return {document_id: words[document_id] for document_id in by_words}
-        cosines = self._nearest(vector, condition, candidates) | self._cosines(vector, by_words)
+            return {number: float(found.words[number]) for number in by_words}
+        cosines = self._cosines(found, vector, by_words, candidates)
         average = sum(cosines.values()) / max(len(cosines), 1)
         return {
-            document_id: cosines.get(document_id, average) + self._words_weight * words.get(document_id, 0.0)
-            for document_id in {*cosines, *by_words}
+            number: cosines.get(number, average) + self._words_weight * float(found.words[number])
+            for number in {*cosines, *by_words}
+        }
+
+    def _cosines(
+        self, found: _Found, vector: Floats, by_words: Sequence[int], candidates: int
+    ) -> dict[int, float]:
+        """Return the cosines of the nearest documents, and of those that the words have found."""
+        held = found.columns.vectors
+        if held is None:
+            bound = vector.tobytes()
+            return self._nearest(bound, found.condition, candidates) | self._cosines_of(bound, by_words)
+        cosines = found.columns.cosines(held, vector)
+        near = np.flatnonzero(found.allowed & ~np.isnan(cosines))
+        if len(near) > candidates:  # those that share the last place are for _best to choose from
+            worst = np.partition(cosines[near], -candidates)[-candidates]
+            near = near[cosines[near] >= worst]
+        nearest = self._best(dict(zip(near.tolist(), cosines[near].tolist(), strict=True)), candidates)
+        return nearest | {
+            number: float(cosines[number]) for number in by_words if not np.isnan(cosines[number])
         }
 
     def _best(self, scores: Mapping[int, float], limit: int) -> dict[int, float]:
@@ -96,9 +142,11 @@ class Search:
         worst = ordered[limit - 1][1]
         better = {number: score for number, score in ordered if score > worst}
         equal = [number for number, score in ordered if score == worst]
+        if len(better) + len(equal) == limit:
+            return better | dict.fromkeys(equal, worst)
         rows = self._file.query(
-            "SELECT document_id FROM documents WHERE document_id IN (SELECT value FROM json_each(?))"
-            " ORDER BY key LIMIT ?",
+            "SELECT d.document_id FROM json_each(?) AS wanted"
+            " CROSS JOIN documents AS d ON d.document_id = wanted.value ORDER BY d.key LIMIT ?",
             (json.dumps(equal), limit - len(better)),
         )
         return better | {int(number): worst for (number,) in rows}
@@ -114,7 +162,7 @@ class Search:
             )
         )
 
-    def _cosines(self, vector: bytes, document_ids: Iterable[int]) -> dict[int, float]:
+    def _cosines_of(self, vector: bytes, document_ids: Iterable[int]) -> dict[int, float]:
         return dict(
             self._file.query(
                 "SELECT d.document_id, 1 - vec_distance_cosine(e.vector, ?) FROM documents AS d"
@@ -123,14 +171,6 @@ class Search:
                 (vector, self._space, json.dumps(list(document_ids))),
             )
         )
-
-    def _allowed(self, document_ids: Iterable[int], condition: Condition) -> set[int]:
-        rows = self._file.query(
-            f"SELECT d.document_id FROM documents AS d WHERE d.status = 'INDEXED'"  # noqa: S608 - conditions bind their values
-            f" AND {condition.sql} AND d.document_id IN (SELECT value FROM json_each(?))",
-            (*condition.bindings, json.dumps(list(document_ids))),
-        )
-        return {int(row[0]) for row in rows}
 
     def _matching(self, condition: Condition, limit: int) -> dict[int, float]:
         rows = self._file.query(
@@ -142,8 +182,8 @@ class Search:
 
     def _hits(self, scores: Mapping[int, float]) -> list[Hit]:
         rows = self._file.query(
-            "SELECT document_id, key, text, metadata FROM documents"
-            " WHERE status = 'INDEXED' AND document_id IN (SELECT value FROM json_each(?))",
+            "SELECT d.document_id, d.key, d.text, d.metadata FROM json_each(?) AS wanted"
+            " CROSS JOIN documents AS d ON d.document_id = wanted.value WHERE d.status = 'INDEXED'",
             (json.dumps(list(scores)),),
         )
         hits = [Hit(key, scores[number], text, json.loads(metadata)) for number, key, text, metadata in rows]
