@@ -18,6 +18,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -28,6 +29,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from kbsync.bootstrap import KNOWLEDGE_BASE
+from kbsync.errors import UnreadableIncidentError
 from kbsync.local.document_rows import DocumentRows
 from kbsync.local.documents_folder import Reading
 from kbsync.local.e5_model import Floats
@@ -121,9 +123,10 @@ def like(path: Path, count: int) -> Iterator[str]:
     bodies = []
     with path.open(encoding="utf-8") as lines:
         for item in map(json.loads, lines):
-            wish = transform.desired(StoredIncident(str(item["incident_id"]), item, ""))
-            if isinstance(wish, Document):
-                bodies.append(wish.body.decode())
+            with suppress(UnreadableIncidentError):
+                wish = transform.desired(StoredIncident(str(item["incident_id"]), item, ""))
+                if isinstance(wish, Document):
+                    bodies.append(wish.body.decode())
     for number in range(count):
         yield f"{bodies[number % len(bodies)]}\n\nCopy {number // len(bodies)}."
 
