@@ -1,10 +1,13 @@
 """Bootstrap: an embedded home from settings, and what is missing named with its remedy."""
 
 import builtins
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,7 +16,7 @@ from aws_servers import ENVIRONMENT
 from builders import an_incident
 from kbsync.bootstrap import build_engine, document_path, home_exists, place_of, policy_of, rules_of
 from kbsync.errors import ConfigInvalidError, MissingExtraError
-from kbsync.local import embedder
+from kbsync.local import embedder, kb_schema
 from kbsync.pipeline.changes import upsert_incidents
 from kbsync.settings import Settings
 
@@ -74,7 +77,7 @@ def test_aws_engine_calls_nothing_before_its_first_use(
     assert engine.documents.late_effects
 
 
-@pytest.mark.parametrize("package", ["apsw", "numpy", "filelock"])
+@pytest.mark.parametrize("package", ["apsw", "filelock"])
 def test_missing_package_is_named_with_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
@@ -85,6 +88,8 @@ def test_missing_package_is_named_with_the_command_that_installs_it(
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
         return import_as_ever(name, *arguments, **named)  # type: ignore[arg-type]
 
+    # What is imported anew becomes the package's attribute; other tests find the first one there again.
+    monkeypatch.setattr(kbsync, "local", sys.modules["kbsync.local"], raising=False)
     for name in [name for name in sys.modules if name.startswith("kbsync.local")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(builtins, "__import__", without)
@@ -93,6 +98,46 @@ def test_missing_package_is_named_with_the_command_that_installs_it(
         build_engine(settings_for(tmp_path))
 
     assert caught.value.hint == "pip install 'kbsync[local]'"
+
+
+@pytest.mark.parametrize(("module", "package"), [(embedder, "numpy"), (kb_schema, "sqlite-vec")])
+def test_missing_package_that_is_not_imported_yet_is_named_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, package: str
+) -> None:
+    missing = package.replace("-", "_")
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name == missing else find_spec(name))
+
+    with pytest.raises(MissingExtraError, match=package) as caught:
+        build_engine(settings_for(tmp_path))
+
+    assert caught.value.hint == "pip install 'kbsync[local]'"
+
+
+@pytest.mark.parametrize("command", [["sync"], ["status"], ["--version"]], ids=" ".join)
+def test_command_that_embeds_renders_and_converts_nothing_starts_without_what_does(
+    tmp_path: Path, command: list[str]
+) -> None:
+    """Start-up is most of an idle run; numpy, the HTML parser and ftfy were a third of it."""
+    program = (
+        "import sys\n"
+        "from kbsync.cli.main import run\n"
+        "try:\n    run()\n"
+        "except SystemExit:\n    pass\n"
+        "loaded = {'numpy', 'bs4', 'markdownify', 'ftfy', 'boto3'} & set(sys.modules)\n"
+        "print(sorted(loaded), file=sys.stderr)"
+    )
+    environment = {**os.environ, "KBSYNC_HOME": str(tmp_path), "EMBEDDER": "hash"}
+    subprocess.run([sys.executable, "-c", program, "sync"], env=environment, check=True, capture_output=True)
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stderr.splitlines()[-1] == "[]"
 
 
 def test_import_error_of_our_own_is_not_taken_for_a_missing_package(

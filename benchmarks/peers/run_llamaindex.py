@@ -6,6 +6,7 @@ here as elsewhere; the pipeline's cache is off: the document store skips what is
 more JSON file.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,10 @@ def sync(store: Path, file: Path, embedding: Embedding) -> Mapping[str, int]:
 
 def served(store: Path) -> Mapping[str, str]:
     """Return the text of every document that has a vector; one that the document store lost is empty."""
-    documents, vectors = _stores(store)
-    texts = {key: node.get_content() for key, node in documents.docs.items()}
-    return {each: texts.get(each, "") for each in vectors.data.text_id_to_ref_doc_id.values()}
+    kept = json.loads((store / DOCUMENTS).read_text(encoding="utf-8"))["docstore/data"]
+    texts = {key: node["__data__"]["text_resource"]["text"] for key, node in kept.items()}
+    vectors = json.loads((store / VECTORS).read_text(encoding="utf-8"))
+    return {each: texts.get(each, "") for each in vectors["text_id_to_ref_doc_id"].values()}
 
 
 if __name__ == "__main__":

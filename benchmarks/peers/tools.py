@@ -24,8 +24,8 @@ NO_TELEMETRY = {
 }
 NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 """Taken out: a tool whose modules are compiled anew at every start is not what anybody has."""
-NAMES = ("kbsync", "kbsync, told", "dlt", "langchain", "llamaindex", "cocoindex")
-OURS = "kbsync"
+OURS, TOLD = "kbsync", "kbsync, told"
+NAMES = (OURS, TOLD, "dlt", "langchain", "llamaindex", "cocoindex")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool; `told` is kbsync where the writers mark, so that a run reads nothing but what changed."""
+    """One tool; `kbsync, told` is kbsync where writers mark: a run reads nothing but what changed."""
 
     name: str
     python: Path
@@ -49,12 +49,17 @@ class Tool:
         """Return the runner's module."""
         return f"benchmarks.peers.run_{self.name.split(',')[0]}"
 
+    @property
+    def is_told(self) -> bool:
+        """Whether this is kbsync where the writers mark."""
+        return self.name == TOLD
+
     def commands(self, store: Path, files: Files) -> list[list[str]]:
         """Return the command lines of one case."""
         if not self.name.startswith(OURS):
             return [["sync", str(store), str(files.whole)]]
         importing = [["import", str(store), str(files.whole)]]
-        if self.name != OURS and store.exists():
+        if self.is_told and store.exists():
             importing = [["import", str(store), str(files.changed)]] if files.changed_ids else []
         return [*importing, ["sync", str(store)]]
 

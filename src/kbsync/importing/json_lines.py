@@ -38,14 +38,7 @@ def _read_line(number: int, line: str) -> Line:
     if is_undecoded(line):
         return Rejected(number, "not UTF-8")
     try:
-        value = json.loads(
-            line,
-            parse_float=parse_number,
-            parse_int=parse_number,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_members,
-        )
-        return check(number, unwrap(value))
+        return check(number, unwrap(_DECODER.decode(line)))
     except json.JSONDecodeError as error:
         return Rejected(number, f"not JSON: {error.msg} at character {error.pos + 1}")
     except RecursionError:
@@ -64,3 +57,11 @@ def _members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number of JSON")
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=parse_number,
+    parse_int=parse_number,
+    parse_constant=_refuse_constant,
+    object_pairs_hook=_members,
+)

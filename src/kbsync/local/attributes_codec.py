@@ -94,6 +94,8 @@ _DECODERS: dict[str, Callable[[Any], object]] = {
 
 
 def _decode(value: Any) -> Any:  # JSON in, attribute values out: both are whatever was stored
+    if isinstance(value, str):  # most are
+        return value
     if isinstance(value, dict):
         [(tag, content)] = value.items()
         return _DECODERS[tag](content)

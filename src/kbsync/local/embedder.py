@@ -1,23 +1,26 @@
 """Turns text into vectors; which model does it is chosen here and named in everything that shows results.
 
 A vector is comparable only with vectors of the same embedder id; the knowledge base stores the id with each.
+numpy is imported with the first text that is embedded: a sixth of the start-up of a run that embeds nothing.
 """
 
 import os
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from zlib import crc32
 
-import numpy as np
-
 from kbsync.errors import MissingExtraError, UnavailableError, UsageError
-from kbsync.local.e5 import E5
-from kbsync.local.e5_model import INSTALL_HINT, Floats, find_model_file
-from kbsync.local.embedding_pool import EmbeddingPool
+from kbsync.local.model_file import INSTALL_HINT, find_model_file
+
+if TYPE_CHECKING:
+    from kbsync.local.e5 import E5
+    from kbsync.local.e5_model import Floats
+    from kbsync.local.embedding_pool import EmbeddingPool
 
 EMBEDDER_NAMES = ("auto", "e5", "use", "hash", "none")
 _POOL_FROM_TEXTS = 17
@@ -38,11 +41,11 @@ class Embedder(Protocol):
         """Numbers per vector."""
         ...
 
-    def embed_documents(self, texts: Sequence[str]) -> Floats:
+    def embed_documents(self, texts: Sequence[str]) -> "Floats":
         """Return one unit row per text, in order."""
         ...
 
-    def embed_query(self, text: str) -> Floats:
+    def embed_query(self, text: str) -> "Floats":
         """Return one unit vector."""
         ...
 
@@ -62,11 +65,22 @@ class E5Embedder:
     dimension = 384
 
     def __init__(self, model_path: Path) -> None:
-        workers = min(_MOST_WORKERS, os.cpu_count() or 1)
-        self._model = E5(model_path)
-        self._pool = EmbeddingPool(model_path, workers=workers, dimension=self.dimension)
+        self._path = model_path
 
-    def embed_documents(self, texts: Sequence[str]) -> Floats:
+    @cached_property
+    def _model(self) -> "E5":
+        from kbsync.local.e5 import E5  # noqa: PLC0415 - see the module's docstring
+
+        return E5(self._path)
+
+    @cached_property
+    def _pool(self) -> "EmbeddingPool":
+        from kbsync.local.embedding_pool import EmbeddingPool  # noqa: PLC0415 - as above
+
+        workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+        return EmbeddingPool(self._path, workers=workers, dimension=self.dimension)
+
+    def embed_documents(self, texts: Sequence[str]) -> "Floats":
         """Return one unit row per text, in order."""
         if len(texts) < _POOL_FROM_TEXTS:
             return self._model.embed(texts, prefix="passage: ")
@@ -75,14 +89,15 @@ class E5Embedder:
         except UnavailableError:
             return self._model.embed(texts, prefix="passage: ")
 
-    def embed_query(self, text: str) -> Floats:
+    def embed_query(self, text: str) -> "Floats":
         """Return one unit vector."""
         vector: Floats = self._model.embed([text], prefix="query: ")[0]
         return vector
 
     def release(self) -> None:
-        """End the child processes."""
-        self._pool.close()
+        """End the child processes, where there are any."""
+        if "_pool" in vars(self):
+            self._pool.close()
 
 
 class HashEmbedder:
@@ -91,12 +106,16 @@ class HashEmbedder:
     id = "hashed-ngrams-for-tests"
     dimension = 384
 
-    def embed_documents(self, texts: Sequence[str]) -> Floats:
+    def embed_documents(self, texts: Sequence[str]) -> "Floats":
         """Return one unit row per text, in order."""
+        import numpy as np  # noqa: PLC0415 - as above
+
         return np.stack([self.embed_query(text) for text in texts])
 
-    def embed_query(self, text: str) -> Floats:
+    def embed_query(self, text: str) -> "Floats":
         """Return one unit vector."""
+        import numpy as np  # noqa: PLC0415 - as above
+
         counts = np.zeros(self.dimension, dtype=np.float32)
         folded = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode("ascii")
         for word in _WORD.findall(folded):
@@ -126,6 +145,8 @@ def choose_embedder(name: str) -> Embedder | None:
         raise UsageError(f"there is no embedder {name!r}", hint=f"one of {', '.join(EMBEDDER_NAMES)}")
     if name == "none":
         return None
+    if find_spec("numpy") is None:
+        raise MissingExtraError("embedding needs the package numpy", hint=INSTALL_HINT)
     if name == "hash":
         return HashEmbedder()
     model_path = find_model_file() if name in ("auto", "e5") else None

@@ -7,18 +7,17 @@ together.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from kbsync.errors import MissingExtraError
 from kbsync.local.database import LocalDatabase
+from kbsync.local.model_file import INSTALL_HINT
 
 try:
     import apsw
-    import sqlite_vec
 except ImportError as missing:
-    raise MissingExtraError(
-        "local mode needs apsw and sqlite-vec", hint="pip install 'kbsync[local]'"
-    ) from missing
+    raise MissingExtraError("local mode needs apsw", hint=INSTALL_HINT) from missing
 
 KB_MIGRATIONS = (
     """
@@ -85,7 +84,7 @@ class KnowledgeBaseFile(LocalDatabase):
     def __init__(self, path: Path) -> None:
         super().__init__(path, migrations=KB_MIGRATIONS)
         self._connection.enable_load_extension(True)
-        self._connection.load_extension(sqlite_vec.loadable_path())
+        self._connection.load_extension(_vector_extension())
         self._connection.enable_load_extension(False)
         self._tokenizer = self._connection.fts5_tokenizer("unicode61", ["remove_diacritics", "2"])
 
@@ -117,3 +116,11 @@ class KnowledgeBaseFile(LocalDatabase):
                 yield
             finally:
                 self.query("ROLLBACK")
+
+
+def _vector_extension() -> str:
+    """Return the path of sqlite-vec's extension, as `loadable_path` does: its package imports numpy."""
+    spec = find_spec("sqlite_vec")
+    if spec is None or spec.origin is None:
+        raise MissingExtraError("local mode needs sqlite-vec", hint=INSTALL_HINT)
+    return str(Path(spec.origin).with_name("vec0"))

@@ -6,7 +6,9 @@ A job goes on when somebody looks at it. May import apsw through kb_schema, the 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kbsync.knowledge import DocumentInfo, DocumentStatus, Hit, IngestionJob
 from kbsync.local.database import cut_page
@@ -15,12 +17,15 @@ from kbsync.local.faults import FaultCounter, LocalFaults
 from kbsync.local.ingestion import Folder, Ingestion, space_of
 from kbsync.local.jobs import Jobs
 from kbsync.local.kb_schema import KnowledgeBaseFile
-from kbsync.local.search import WORDS_WEIGHT, Search
 from kbsync.local.sidecar import MOST_SIDECAR_BYTES
 from kbsync.model import Clock
 from kbsync.ports import Page
 from kbsync.traces import Traces
 
+if TYPE_CHECKING:
+    from kbsync.local.search import Search
+
+WORDS_WEIGHT = 0.25
 _COLUMNS = "key, status, updated_at, reason"
 
 
@@ -55,7 +60,13 @@ class LocalKnowledgeBase:
         self._jobs = Jobs(self._file)
         folder = Folder(documents_root, prefix, most_sidecar_bytes)
         self._ingestion = Ingestion(self._file, folder, embedder, now, self._faults)
-        self._search = Search(self._file, embedder, space_of(embedder), words_weight)
+        self._words_weight = words_weight
+
+    @cached_property
+    def _search(self) -> "Search":
+        from kbsync.local.search import Search  # noqa: PLC0415 - brings numpy, which a run that is idle does without
+
+        return Search(self._file, self._embedder, space_of(self._embedder), self._words_weight)
 
     @property
     def embedded(self) -> int:

@@ -25,7 +25,6 @@ from kbsync.query import headline, telling_part
 
 MOST_QUERY_CHARACTERS = 4_000
 _CANDIDATES = 200
-WORDS_WEIGHT = 0.25
 
 
 def query_vector(embedder: Embedder, text: str) -> Floats:
@@ -56,7 +55,7 @@ class Search:
         file: KnowledgeBaseFile,
         embedder: Embedder | None,
         space: str,
-        words_weight: float = WORDS_WEIGHT,
+        words_weight: float,
     ) -> None:
         self._file = file
         self._embedder = embedder
