@@ -3,13 +3,15 @@
 import re
 import sys
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pytest
 from ftfy import fix_encoding_and_explain
 from ftfy.badness import is_bad
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbsync.pipeline.transform import blocks, clean, jira, markup, read
+from kbsync.pipeline.transform import blocks, clean, dates, jira, markup, read
 
 EVERY_CHARACTER = "".join(map(chr, range(sys.maxunicode + 1)))
 MIXTURE = st.lists(
@@ -130,6 +132,35 @@ def test_a_text_without_angle_brackets_holds_no_tag(text: Any) -> None:
     bare = text.replace("<", "")
 
     assert not markup._SURE_TAG.search(bare)
+
+
+@given(MARKS)
+def test_each_mark_of_structure_is_behind_the_first_look(text: Any) -> None:
+    marks = (blocks._UNDERLINE, blocks._HEADING, blocks._LASTING_HTML, blocks._INNER_FENCE)
+
+    for line in text.split("\n"):
+        assert blocks._MARK.match(line) or not any(mark.match(line) for mark in marks)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Madrid", "Pacific/Apia"])
+@given(st.from_regex(dates._INSTANT, fullmatch=True))
+def test_an_instant_is_read_as_its_shape_would_be(zone: Any, text: Any) -> None:
+    try:
+        expected = dates._read_text(text, ZoneInfo(zone), "")
+    except (ValueError, OverflowError):
+        expected = None
+
+    assert dates.read_moment(text, ZoneInfo(zone), "") == expected
+
+
+@given(st.one_of(st.from_regex(shape, fullmatch=True) for shape in dates._SHAPES))
+def test_a_date_has_the_first_shape_of_all_whatever_it_begins_with(text: Any) -> None:
+    expected = next(shape for shape in dates._SHAPES if shape.fullmatch(text))
+
+    found = dates._shaped(text)
+
+    assert found is not None
+    assert found.re is expected
 
 
 @given(st.characters(categories=["L"]), MARKS)

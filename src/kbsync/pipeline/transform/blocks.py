@@ -14,6 +14,8 @@ _LASTING_HTML = re.compile(
     rf"({_CONTAINER})(<(?=[!?]|(?:script|pre|style|textarea)(?![\w-])))", re.IGNORECASE
 )
 _INNER_FENCE = re.compile(rf"({_CONTAINER})(`{{3,}}(?=[^`]*$)|~{{3,}})")
+_MARK = re.compile(rf"{_CONTAINER}[#=<`~-]")
+"""What each of the four begins with."""
 _FENCE = re.compile(r"([ \t]*)(`{3,}(?=[^`]*$)|~{3,})[ \t]*([\w+#.-]{0,30})")
 _RUNS = re.compile("`{3,}")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+")
@@ -50,7 +52,7 @@ def split_fences(text: str) -> Iterator[tuple[bool, str]]:
     """Yield the text in pieces, each with whether it is a fenced code block; joined they are the text."""
     lines: list[str] = []
     closing: re.Pattern[str] | None = None
-    if "```" not in text and "~~~" not in text:
+    if not _may_hold_fence(text):
         yield False, text
         return
     for line in _LINES.findall(text):
@@ -66,11 +68,14 @@ def split_fences(text: str) -> Iterator[tuple[bool, str]]:
     yield closing is not None, "".join(lines)
 
 
+def _may_hold_fence(text: str) -> bool:
+    return "```" in text or "~~~" in text
+
+
 def contained(text: str) -> str:
     """Return the text with its headings demoted, its fences closed and its lasting HTML blocks escaped."""
-    return "".join(
-        _own_fence(piece) if is_code else _harmless(piece) for is_code, piece in split_fences(text)
-    ).strip("\n")
+    pieces = (_own_fence(piece) if is_code else _harmless(piece) for is_code, piece in split_fences(text))
+    return ("".join(pieces) if _may_hold_fence(text) else _harmless(text)).strip("\n")
 
 
 def _closing(opening: str) -> re.Pattern[str]:
@@ -93,7 +98,7 @@ def _harmless(piece: str) -> str:
 
 
 def _harmless_line(line: str) -> str:
-    if line[:1].isalpha():  # no mark and no container begins with a letter
+    if line[:1].isalpha() or not _MARK.match(line):  # no mark and no container begins with a letter
         return line
     if match := _UNDERLINE.match(line):
         return f"{match[1]}***" if match[2].startswith("---") else f"{match[1]}\\{match[2]}"

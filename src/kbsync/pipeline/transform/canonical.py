@@ -32,20 +32,22 @@ def digest_of(value: object) -> str:
 
     Never fails: a value of a type that no store of ours returns counts by its type alone.
     """
-    digest = hashlib.sha256()
+    parts: list[bytes] = []
     waiting = [value]
     while waiting:
         current = waiting.pop()
-        if isinstance(current, Mapping):
-            digest.update(b"m%d;" % len(current))
+        if isinstance(current, str):  # most values are texts, and the other questions cost more
+            parts.append(_text_bytes(current))
+        elif isinstance(current, (dict, Mapping)):
+            parts.append(b"m%d;" % len(current))
             for key in sorted(current, key=str, reverse=True):
                 waiting += [current[key], str(key)]
         elif isinstance(current, list | tuple):
-            digest.update(b"l%d;" % len(current))
+            parts.append(b"l%d;" % len(current))
             waiting.extend(reversed(current))
         else:
-            digest.update(_scalar_bytes(current))
-    return digest.hexdigest()
+            parts.append(_scalar_bytes(current))
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def _scalar_bytes(value: object) -> bytes:
@@ -54,7 +56,7 @@ def _scalar_bytes(value: object) -> bytes:
     if isinstance(value, Decimal | float | int):
         return _sized(b"n", number_text(value).encode())
     if isinstance(value, str):
-        return _sized(b"s", value.encode("utf-8", "surrogatepass"))
+        return _text_bytes(value)
     if isinstance(value, bytes | bytearray):
         return _sized(b"b", bytes(value))
     if isinstance(value, AbstractSet):
@@ -62,8 +64,12 @@ def _scalar_bytes(value: object) -> bytes:
     return _sized(b"u", type(value).__name__.encode())
 
 
+def _text_bytes(text: str) -> bytes:
+    return _sized(b"s", text.encode("utf-8", "surrogatepass"))
+
+
 def _sized(kind: bytes, content: bytes) -> bytes:
-    return kind + b"%d:" % len(content) + content
+    return b"%s%d:%s" % (kind, len(content), content)
 
 
 def length_prefixed_digest(parts: Iterable[bytes]) -> str:

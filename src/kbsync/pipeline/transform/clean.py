@@ -27,7 +27,7 @@ _INVISIBLE = re.compile(
 )
 _AT_TIMES_INVISIBLE = re.compile(f"[{_NEVER_SEEN}\ufe0f\u200c\u200d]")
 """Every character that `_INVISIBLE` can take out: most texts hold none, and one pass tells."""
-_PERHAPS_MOJIBAKE = re.compile("[^\x00-\x7f]{2}|[\x80-\x9f\u00c2\u00c3\u0152\u0153]")
+_PERHAPS_MOJIBAKE = re.compile("[^\x00-\x7f](?:[^\x00-\x7f]|(?<=[\x80-\x9f\u00c2\u00c3\u0152\u0153]))")
 """Without it ftfy finds nothing, at twenty times the cost: its signs of wrong decoding are two neighbours
 that are no ASCII, or one of these characters. A test holds this against the installed ftfy.
 """

@@ -41,6 +41,9 @@ _SHAPES = tuple(
         ),
     )
 )
+_LETTER_FIRST = tuple(_SHAPES[place] for place in (2, 3, 4))
+_OTHERS = tuple(_SHAPES[place] for place in (0, 1, 3, 5))
+"""The shapes in their order, without those that cannot begin so."""
 _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?(?:Z|[+-][01]\d:[0-5]\d)", re.ASCII
 )
@@ -120,7 +123,7 @@ def _moment_at(at: datetime, zone: ZoneInfo) -> Moment | None:
 
 
 def _read_text(text: str, zone: ZoneInfo, date_order: str) -> Moment | None:
-    match = next(filter(None, (shape.fullmatch(text) for shape in _SHAPES)), None)
+    match = _shaped(text)
     day = _day_of(match.groupdict(), date_order) if match else None
     if match is None or day is None or not _FIRST_YEAR <= day.year <= _LAST_YEAR:
         return None
@@ -136,6 +139,11 @@ def _read_text(text: str, zone: ZoneInfo, date_order: str) -> Moment | None:
     if at.utcoffset() != at.replace(fold=1).utcoffset():
         return Moment(day)
     return Moment(at.astimezone(zone).date(), at.astimezone(UTC))
+
+
+def _shaped(text: str) -> re.Match[str] | None:
+    shapes = _LETTER_FIRST if text[:1].isalpha() else _OTHERS
+    return next(filter(None, (shape.fullmatch(text) for shape in shapes)), None)
 
 
 def _day_of(parts: dict[str, str | None], date_order: str) -> date | None:

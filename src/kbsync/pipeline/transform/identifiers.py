@@ -135,7 +135,7 @@ IDENTIFIER_RULES: tuple[RedactionRule, ...] = (
         (),
         re.compile(r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?\b"),
         _is_iban,
-        re.compile(r"[A-Z]{2}\d{2}[ -]?[A-Z0-9]{4}"),
+        re.compile(r"[A-Z][A-Z]\d{2}[ -]?[A-Z0-9]{4}"),
     ),
     RedactionRule(
         "card",
@@ -151,7 +151,7 @@ IDENTIFIER_RULES: tuple[RedactionRule, ...] = (
             r"(?<![\w./-])(?:\d{8}[ -]?|\d{2}\.\d{3}\.\d{3}[ -]?|[XYZ]-?\d{7}-?)[A-HJ-NP-TV-Z](?![\w/-])"
         ),
         _is_spanish_person,
-        re.compile(r"\d{3}[\d.]\d{3}[ -]?[A-HJ-NP-TV-Z]"),
+        re.compile(r"\d\d\d[\d.]\d{3}[ -]?[A-HJ-NP-TV-Z]"),
     ),
     RedactionRule(
         "cif",
