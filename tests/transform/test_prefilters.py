@@ -11,7 +11,7 @@ from ftfy.badness import is_bad
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbsync.pipeline.transform import blocks, clean, dates, jira, markup, read
+from kbsync.pipeline.transform import blocks, clean, dates, jira, markup, read, sidecar
 
 EVERY_CHARACTER = "".join(map(chr, range(sys.maxunicode + 1)))
 MIXTURE = st.lists(
@@ -169,3 +169,27 @@ def test_no_mark_of_structure_begins_with_a_letter(letter: Any, text: Any) -> No
 
     assert not any(mark.match(letter + text) for mark in marks)
     assert blocks._harmless_line(letter + text) == letter + text
+
+
+def test_a_joiner_that_belongs_stays_and_is_not_noted() -> None:
+    notes: list[str] = []
+
+    assert clean.clean("sent ❤\ufe0f by می\u200cرود", notes.append) == "sent ❤\ufe0f by می\u200cرود"
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("external_id", "shortened"),
+    [("E" * 200, ["external_id"]), ("", ["incident_id"])],
+    ids=["longer", "absent"],
+)
+def test_only_ids_that_must_be_are_shortened(external_id: Any, shortened: Any) -> None:
+    notes: list[str] = []
+    ids = {"incident_id": "I" * (9 if external_id else 200)} | (
+        {"external_id": external_id} if external_id else {}
+    )
+
+    content = sidecar.render_sidecar(ids, 150, notes.append)
+
+    assert len(content) <= 150
+    assert notes == [f"sidecar: {name} was shortened" for name in shortened]
