@@ -136,12 +136,14 @@ def drains(server: Server, size: int) -> None:
     server.post("/_prepare", {"pending": BASELINE_INCIDENTS, "strict": False})
     told = server.run("original", BASELINE_INCIDENTS)
     baseline = BASELINE_INCIDENTS / told["drain_seconds"]
-    server.post("/_prepare", {"pending": size})
-    told = server.run("bare", size)
-    bare = size / told["drain_seconds"]
-    print(
-        f"| bare client | 32 | {bare / baseline:.1f} | 1.00 | {told['drain_cpu_seconds'] / size * 1000:.2f} |"
-    )
+    rates = {}
+    for client, at_once in (("bare", 32), ("puts", 64)):
+        server.post("/_prepare", {"pending": size})
+        told = server.run(client, size, at_once)
+        rates[client], cpu = size / told["drain_seconds"], told["drain_cpu_seconds"] / size * 1000
+        ratios = f"{rates[client] / baseline:.1f} | {rates[client] / rates['bare']:.2f}"
+        print(f"| {client} | {at_once} | {ratios} | {cpu:.2f} |", flush=True)
+    bare = rates["bare"]
     for at_once, page in ((1, 100), (8, 100), (32, 100), (64, 100), (64, 500)):
         first_run(server, {"pending": size})
         told = server.run("kbsync", size, at_once, batch_size=page)

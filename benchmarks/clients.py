@@ -1,4 +1,4 @@
-"""The clients that are measured, each in a process of its own: kbsync, the original's handler, a bare client.
+"""The clients that are measured, each in a process of its own: kbsync, the original's handler, two bare ones.
 
     python -m benchmarks.clients NAME COUNT [AT_ONCE]
 
@@ -103,24 +103,10 @@ def original(count: int, _at_once: int) -> dict[str, Any]:
 
 def bare(count: int, at_once: int) -> dict[str, Any]:
     """Make the calls of a drain and nothing else: documents are rendered before the clock starts."""
-    clients = Clients("eu-west-1")
-    table = DynamoTable(clients.dynamodb, "kbsync")
-    lean, writes = LeanPuts(clients, "documents"), RecordWrites(table, utc_now)
-    transform = IncidentTransform(TransformRules())
-    documents = []
-    for number in range(count):
-        item = incident(number)
-        documents.append(transform.desired(StoredIncident(str(item["incident_id"]), item, "")))
-    first: Any = documents[0]
+    clients, documents = Clients("eu-west-1"), _rendered(count)
+    writes = RecordWrites(DynamoTable(clients.dynamodb, "kbsync"), utc_now)
+    lean = _ready_puts(clients, documents[0])
     with ThreadPoolExecutor(at_once) as threads:
-        clients.s3_once.put_object(
-            Bucket="documents",
-            Key="incidents/first.md.metadata.json",
-            Body=first.sidecar,
-            IfNoneMatch="*",
-            ChecksumAlgorithm="SHA256",
-            Metadata={"fingerprint": first.fingerprint},
-        )
         begun, cpu = time.perf_counter(), time.process_time()
         for start in range(0, count, PAGE):
             page = range(start, min(start + PAGE, count))
@@ -132,6 +118,40 @@ def bare(count: int, at_once: int) -> dict[str, Any]:
         "drain_cpu_seconds": time.process_time() - cpu,
         "published": count,
     }
+
+
+def puts(count: int, at_once: int) -> dict[str, Any]:
+    """Put the documents and nothing else, without a pause: what this machine can do beside the server."""
+    documents = _rendered(count)
+    lean = _ready_puts(Clients("eu-west-1"), documents[0])
+    with ThreadPoolExecutor(at_once) as threads:
+        begun, cpu = time.perf_counter(), time.process_time()
+        list(threads.map(lambda document: _put(lean, document), documents))
+    return {
+        "drain_seconds": time.perf_counter() - begun,
+        "drain_cpu_seconds": time.process_time() - cpu,
+        "published": count,
+    }
+
+
+def _rendered(count: int) -> list[Any]:
+    transform = IncidentTransform(TransformRules())
+    incidents = map(incident, range(count))
+    return [transform.desired(StoredIncident(str(each["incident_id"]), each, "")) for each in incidents]
+
+
+def _ready_puts(clients: Clients, first: Any) -> LeanPuts:
+    """Return lean puts that know the way: boto3 has sent one."""
+    lean = LeanPuts(clients, "documents")
+    clients.s3_once.put_object(
+        Bucket="documents",
+        Key="incidents/first.md.metadata.json",
+        Body=first.sidecar,
+        IfNoneMatch="*",
+        ChecksumAlgorithm="SHA256",
+        Metadata={"fingerprint": first.fingerprint},
+    )
+    return lean
 
 
 def _read_page(clients: Clients, page: range) -> None:
@@ -171,6 +191,7 @@ CLIENTS: dict[str, Callable[[int, int], dict[str, Any]]] = {
     "kbsync": kbsync,
     "original": original,
     "bare": bare,
+    "puts": puts,
 }
 
 
