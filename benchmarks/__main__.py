@@ -147,7 +147,8 @@ def drains(server: Server, size: int) -> None:
     for at_once, page in ((1, 100), (8, 100), (32, 100), (64, 100), (64, 500)):
         first_run(server, {"pending": size})
         told = server.run("kbsync", size, at_once, batch_size=page)
-        rate, cpu = size / told["drain_seconds"], told["drain_cpu_seconds"] / size * 1000
+        drained = told["drain_count"]
+        rate, cpu = drained / told["drain_seconds"], told["drain_cpu_seconds"] / drained * 1000
         name = f"kbsync, pages of {page}"
         print(f"| {name} | {at_once} | {rate / baseline:.1f} | {rate / bare:.2f} | {cpu:.2f} |", flush=True)
 
