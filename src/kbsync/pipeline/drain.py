@@ -104,12 +104,6 @@ def _work_in_time(run: Run, incident_ids: Sequence[str], *, isolated: bool = Fal
     if run.out_of_time:
         run.waiting += len(incident_ids)
     else:
-        _work(run, incident_ids, isolated=isolated)
-
-
-def _work(run: Run, incident_ids: Sequence[str], *, isolated: bool = False) -> None:
-    """Look at one page of incidents and do what each needs."""
-    if incident_ids:
         _apply(run, look(run, incident_ids, isolated=isolated))
 
 
