@@ -4,11 +4,15 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from aws_servers import ENVIRONMENT, running_ministack
 from builders import Home, TickingClock, a_home
+
+if TYPE_CHECKING:
+    from aws_tables import AwsTables
 
 CONTRACTS = Path(__file__).with_name("contract")
 ADAPTERS = ("local", "aws")
@@ -44,6 +48,17 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             os.environ.clear()
             os.environ.update(kept)
+
+
+@pytest.fixture
+def tables(ministack: str) -> Iterator["AwsTables"]:
+    """Both DynamoDB tables, empty."""
+    from aws_tables import AwsTables  # noqa: PLC0415 - brings boto3, which most tests do without
+
+    assert ministack
+    opened = AwsTables()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What DynamoDB leaves undone inside a good answer: unprocessed keys, failed statements, throttles."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,15 +24,6 @@ from kbsync.model import Mark, Save, SaveOutcome, State, SyncRecord, SyncStatus
 from kbsync.ports import IncidentChange, Noted
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def tables(ministack: str) -> Iterator[AwsTables]:
-    """Both tables, empty."""
-    assert ministack
-    opened = AwsTables()
-    yield opened
-    opened.close()
 
 
 def item(incident_id: str, **more: object) -> dict[str, object]:

@@ -1,6 +1,5 @@
 """Real faults of DynamoDB (docs/CASES.md), on the adapter and with the whole pipeline over it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -32,15 +31,6 @@ class Stack:
         """Return where an incident stands."""
         record = self.engine.ledger.records([incident_id]).get(incident_id)
         return str(record.state) if record else "none"
-
-
-@pytest.fixture
-def tables(ministack: str) -> Iterator[AwsTables]:
-    """Both tables, empty."""
-    assert ministack
-    opened = AwsTables()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """A ticket system's export into DynamoDB: the same mapping, the same command, the other backend."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from typer.testing import CliRunner
 
 from aws_servers import REGION
@@ -14,15 +12,6 @@ from kbsync.cli.main import app
 from kbsync.pipeline.transform.read import SOURCE_ATTRIBUTES
 
 EXPORTS = Path(__file__).parents[1] / "importing" / "exports"
-
-
-@pytest.fixture
-def tables(ministack: str) -> Iterator[AwsTables]:
-    """Both tables, empty."""
-    assert ministack
-    opened = AwsTables()
-    yield opened
-    opened.close()
 
 
 def imported(tables: AwsTables, file: Path) -> Any:

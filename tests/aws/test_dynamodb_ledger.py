@@ -1,6 +1,5 @@
 """The ledger table as DynamoDB holds it: keys, expiry, pages, and what its calls cost."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,15 +14,6 @@ from kbsync.queueing import due_at, due_until, queue_name
 from kbsync.run_report import RunReport
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-def tables(ministack: str) -> Iterator[AwsTables]:
-    """Both tables, empty."""
-    assert ministack
-    opened = AwsTables()
-    yield opened
-    opened.close()
 
 
 def raw_items(tables: AwsTables) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Two writers at once on the real protocol: one wins, and the other learns it."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,15 +16,6 @@ from kbsync.ports import IncidentChange
 
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 ROUNDS = 5
-
-
-@pytest.fixture
-def tables(ministack: str) -> Iterator[AwsTables]:
-    """Both tables, empty."""
-    assert ministack
-    opened = AwsTables()
-    yield opened
-    opened.close()
 
 
 def item(incident_id: str = "INC-1", **more: object) -> dict[str, object]:

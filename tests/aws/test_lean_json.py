@@ -1,7 +1,6 @@
 """What the hooks give and send equals what botocore alone gives and sends, whatever an item holds."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,15 +36,6 @@ ODD: dict[str, Any] = {
     "numbers": {"NS": ["1", "2.5"]},
     "many bytes": {"BS": [b"\x01", b"\x02\xff"]},
 }
-
-
-@pytest.fixture
-def tables(ministack: str) -> Iterator[AwsTables]:
-    """Both tables, empty."""
-    assert ministack
-    opened = AwsTables()
-    yield opened
-    opened.close()
 
 
 def sorted_sets(value: Any) -> Any:

@@ -152,7 +152,7 @@ class S3DocumentStore:
         with translated_aws_errors(self._subject):
             page = self._clients.s3.list_objects_v2(
                 Bucket=self._bucket,
-                Prefix=f"{self._prefix}{begins.removeprefix(self._prefix)}",
+                Prefix=self._under_prefix(begins),
                 StartAfter=cursor,
                 MaxKeys=min(limit, _MOST_KEYS_A_PAGE),
             )
@@ -169,7 +169,7 @@ class S3DocumentStore:
         """
         request: ListObjectVersionsRequestTypeDef = {
             "Bucket": self._bucket,
-            "Prefix": f"{self._prefix}{begins.removeprefix(self._prefix)}",
+            "Prefix": self._under_prefix(begins),
             "MaxKeys": min(limit, _MOST_KEYS_A_PAGE),
         }
         if cursor:
@@ -218,6 +218,9 @@ class S3DocumentStore:
             raise UnavailableError(
                 f"{self._subject}: {error.operation_name} answered {code_of(error)}", hint="try again"
             ) from error
+
+    def _under_prefix(self, begins: str) -> str:
+        return f"{self._prefix}{begins.removeprefix(self._prefix)}"
 
     def _checked(self, key: str) -> str:
         if not key.startswith(self._prefix):

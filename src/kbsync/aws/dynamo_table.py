@@ -193,7 +193,9 @@ def calls_of(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
     keys: set[str] = set()
     total_bytes = 0
     for statement in statements:
-        statement_bytes = len(statement.text) + sum(map(_parameter_bytes, statement.parameters))
+        statement_bytes = len(statement.text) + sum(
+            size_bytes(content) for value in statement.parameters for content in value.values()
+        )
         full = len(call) == STATEMENTS_IN_A_CALL or total_bytes + statement_bytes > BYTES_IN_A_CALL
         if call and (full or statement.key in keys):
             yield call
@@ -203,12 +205,6 @@ def calls_of(statements: Sequence[Statement]) -> Iterator[list[Statement]]:
         total_bytes += statement_bytes
     if call:
         yield call
-
-
-def _parameter_bytes(value: Value) -> int:
-    for content in value.values():
-        return len(content) + 8 if isinstance(content, str | bytes) else size_bytes(content)
-    return 0
 
 
 def quoted(name: str) -> str:
